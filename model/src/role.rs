@@ -1,0 +1,79 @@
+//! What a tensor is, independent of how Hugging Face or GGUF name it.
+
+use serde::{Deserialize, Serialize};
+
+/// What a tensor is for. Matrices are `[out_features, in_features]`, vectors `[features]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Role {
+    /// `[vocabulary, hidden]`
+    TokenEmbedding,
+    /// `[hidden]`: before the output projection
+    OutputNorm,
+    /// `[vocabulary, hidden]`: absent when tied
+    Output,
+    /// `[head / 2]`: divisors of the rotary frequencies, stored in GGUF only
+    RopeFactors,
+    /// `[hidden]`
+    AttentionNorm,
+    /// `[heads * head, hidden]`
+    AttentionQuery,
+    /// `[heads * head]`
+    AttentionQueryBias,
+    /// `[kv_heads * head, hidden]`
+    AttentionKey,
+    /// `[kv_heads * head]`
+    AttentionKeyBias,
+    /// `[kv_heads * head, hidden]`
+    AttentionValue,
+    /// `[kv_heads * head]`
+    AttentionValueBias,
+    /// `[hidden, heads * head]`
+    AttentionOutput,
+    /// `[hidden]`
+    AttentionOutputBias,
+    /// `[head]`
+    AttentionQueryNorm,
+    /// `[head]`
+    AttentionKeyNorm,
+    /// `[hidden]`: on the attention's output, before it joins the residual
+    AttentionPostNorm,
+    /// `[hidden]`
+    FfnNorm,
+    /// `[width, hidden]`
+    FfnGate,
+    /// `[width]`
+    FfnGateBias,
+    /// `[width, hidden]`
+    FfnUp,
+    /// `[width]`
+    FfnUpBias,
+    /// `[hidden, width]`
+    FfnDown,
+    /// `[hidden]`
+    FfnDownBias,
+    /// `[hidden]`: on the feed-forward's output, before it joins the residual
+    FfnPostNorm,
+}
+
+/// Names one tensor of a model: its role, and its layer where it has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TensorId {
+    /// From 0; `None` for tensors outside the layers.
+    pub layer: Option<usize>,
+    /// What it is for.
+    pub role: Role,
+}
+
+impl TensorId {
+    /// A tensor of a layer.
+    pub fn in_layer(layer: usize, role: Role) -> Self {
+        Self { layer: Some(layer), role }
+    }
+
+    /// A tensor outside the layers.
+    pub fn global(role: Role) -> Self {
+        Self { layer: None, role }
+    }
+}
