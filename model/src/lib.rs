@@ -1,10 +1,14 @@
 //! What a checkpoint is: its spec, the roles and names of its tensors, its tokenizer, how it is read and written.
 //! Nothing here knows about compression.
 
+pub mod family;
+pub mod hf;
 pub mod role;
+mod sizes;
 pub mod spec;
 pub mod tensor_type;
 
 pub use role::{Role, TensorId};
+pub use sizes::{SpecError, rope_factors};
 pub use spec::{Family, ModelSpec};
 pub use tensor_type::TensorType;

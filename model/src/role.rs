@@ -57,6 +57,43 @@ pub enum Role {
     FfnPostNorm,
 }
 
+impl Role {
+    /// True for the roles that every layer has of its own.
+    pub fn is_in_layer(self) -> bool {
+        !matches!(self, Self::TokenEmbedding | Self::OutputNorm | Self::Output | Self::RopeFactors)
+    }
+
+    /// True for the matrices that quantization may touch; norms and biases stay as they are.
+    pub fn is_matrix(self) -> bool {
+        matches!(
+            self,
+            Self::TokenEmbedding
+                | Self::Output
+                | Self::AttentionQuery
+                | Self::AttentionKey
+                | Self::AttentionValue
+                | Self::AttentionOutput
+                | Self::FfnGate
+                | Self::FfnUp
+                | Self::FfnDown
+        )
+    }
+
+    /// True for RMS norm weights.
+    pub fn is_norm(self) -> bool {
+        matches!(
+            self,
+            Self::OutputNorm
+                | Self::AttentionNorm
+                | Self::AttentionQueryNorm
+                | Self::AttentionKeyNorm
+                | Self::AttentionPostNorm
+                | Self::FfnNorm
+                | Self::FfnPostNorm
+        )
+    }
+}
+
 /// Names one tensor of a model: its role, and its layer where it has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TensorId {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 #[non_exhaustive]
 pub enum Family {
     Llama,
+    Mistral,
     Qwen2,
     Qwen3,
     Gemma3,
@@ -154,6 +155,15 @@ pub enum Activation {
     Silu,
     /// GELU in its tanh form.
     GeluTanh,
+}
+
+impl ModelSpec {
+    /// True if a GGUF file of this model carries a tensor of rotary divisors.
+    pub fn has_rope_factors(&self) -> bool {
+        self.layers.iter().filter_map(LayerSpec::attention).any(|attention| {
+            matches!(attention.rope.scaling, RopeScaling::Llama3 { .. } | RopeScaling::Factors(_))
+        })
+    }
 }
 
 impl LayerSpec {

@@ -1,0 +1,3 @@
+//! Checkpoints as Hugging Face lays them out.
+
+pub mod config;
