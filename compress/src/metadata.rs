@@ -1,0 +1,40 @@
+//! The metadata of the GGUF that we write: what llama.cpp's converter would write for the model, and where it comes from.
+
+use secateur_model::Checkpoint;
+use secateur_model::gguf::Metadata;
+use secateur_model::header_spec::write_spec;
+use secateur_model::plan::Plan;
+
+/// `general.quantization_version`: the only one that llama.cpp knows.
+const QUANTIZATION_VERSION: u32 = 2;
+
+/// Every key of model.gguf.
+pub(crate) fn artifact_metadata(checkpoint: &Checkpoint, plan: &Plan) -> Metadata {
+    let mut metadata = Metadata::new();
+    metadata.set("general.architecture", plan.architecture.clone());
+    for (key, value) in checkpoint.general.iter() {
+        metadata.set(key, value.clone());
+    }
+    if metadata.get("general.base_model.count").is_none() {
+        metadata.set("general.base_model.count", 1_u32);
+        metadata.set("general.base_model.0.name", checkpoint.name());
+    }
+    write_spec(&checkpoint.spec, &mut metadata);
+    if let Some(tokenizer) = &checkpoint.tokenizer {
+        for (key, value) in tokenizer.to_gguf_metadata() {
+            metadata.set(key, value);
+        }
+    }
+    metadata.set("general.file_type", plan.file_type);
+    metadata.set("general.quantization_version", QUANTIZATION_VERSION);
+    metadata.set("secateur.version", env!("CARGO_PKG_VERSION").to_owned());
+    metadata.set("secateur.plan.asked", plan.asked.clone());
+    let fallbacks: Vec<String> = plan
+        .fallbacks()
+        .filter_map(|tensor| tensor.instead_of.map(|asked| format!("{}: {} instead of {asked}", tensor.name, tensor.to)))
+        .collect();
+    if !fallbacks.is_empty() {
+        metadata.set("secateur.plan.fallbacks", fallbacks);
+    }
+    metadata
+}

@@ -1,0 +1,122 @@
+//! Reads the written GGUF back and compares it with its source, tensor by tensor.
+
+use std::path::Path;
+
+use rayon::prelude::*;
+use secateur_model::plan::{Plan, TensorPlan};
+use secateur_model::{Checkpoint, Role, TensorType};
+use serde::Serialize;
+
+use crate::apply::chunks;
+use crate::progress::Progress;
+use crate::{CompressError, VerificationError};
+
+/// How far a written tensor is from its source.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TensorDistance {
+    /// Its name in the GGUF.
+    pub name: String,
+    /// Sum of squared differences over the sum of squares of the source.
+    pub relative_squared_error: f64,
+}
+
+/// Opens `path` anew and checks shapes, types and numbers against the plan and the source.
+///
+/// # Errors
+/// [`CompressError::Verification`] for the first thing that is not as meant.
+pub fn verify(
+    source: &Checkpoint,
+    plan: &Plan,
+    path: &Path,
+    progress: &dyn Progress,
+) -> Result<Vec<TensorDistance>, CompressError> {
+    let unreadable = |error| VerificationError::Unreadable(Box::new(error));
+    let written = Checkpoint::open(path).map_err(unreadable)?;
+    let found = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    if found != plan.gguf_bytes {
+        return Err(VerificationError::Size { expected: plan.gguf_bytes, found }.into());
+    }
+    if !describes_the_same(source, &written) {
+        return Err(VerificationError::Spec.into());
+    }
+    plan.tensors.iter().map(|tensor| compare(source, &written, tensor, progress)).collect()
+}
+
+/// GGUF cannot say everything that a config can; the shapes of all tensors it must.
+fn describes_the_same(source: &Checkpoint, written: &Checkpoint) -> bool {
+    let shapes = |checkpoint: &Checkpoint| {
+        let spec = &checkpoint.spec;
+        spec.tensor_ids().into_iter().map(|id| (id, spec.shape(id))).collect::<Vec<_>>()
+    };
+    shapes(source) == shapes(written)
+}
+
+fn compare(
+    source: &Checkpoint,
+    written: &Checkpoint,
+    tensor: &TensorPlan,
+    progress: &dyn Progress,
+) -> Result<TensorDistance, CompressError> {
+    let unreadable = |error| VerificationError::Unreadable(Box::new(error));
+    let (before, after) = (source.tensor(tensor.id)?, written.tensor(tensor.id).map_err(unreadable)?);
+    if after.tensor_type() != tensor.to {
+        let found = after.tensor_type();
+        return Err(VerificationError::Type { tensor: tensor.name.clone(), expected: tensor.to, found }.into());
+    }
+    let row_len = before.row_len();
+    let (mut difference, mut energy) = (0.0, 0.0);
+    for chunk in chunks(&before) {
+        progress.check()?;
+        let elements = (chunk.len() * row_len) as u64;
+        // one sum per row, added in the order of the rows: the same whatever the number of threads
+        let sums: Vec<(f64, f64)> = chunk
+            .into_par_iter()
+            .map(|row| {
+                let mut wanted = vec![0.0; row_len];
+                let mut got = vec![0.0; row_len];
+                before.read(row..row + 1, &mut wanted)?;
+                after.read(row..row + 1, &mut got)?;
+                Ok(row_sums(&wanted, &got))
+            })
+            .collect::<Result<_, CompressError>>()?;
+        for (row_difference, row_energy) in sums {
+            difference += row_difference;
+            energy += row_energy;
+        }
+        progress.advance(elements);
+    }
+    let found = if energy > 0.0 { difference / energy } else { difference };
+    let limit = greatest_distance(tensor);
+    if found.is_nan() || found > limit {
+        let (tensor, tensor_type) = (tensor.name.clone(), tensor.to);
+        return Err(VerificationError::Distance { tensor, tensor_type, limit, found }.into());
+    }
+    Ok(TensorDistance { name: tensor.name.clone(), relative_squared_error: found })
+}
+
+fn row_sums(wanted: &[f32], got: &[f32]) -> (f64, f64) {
+    let mut sums = (0.0, 0.0);
+    for (&wanted, &got) in wanted.iter().zip(got) {
+        sums.0 += f64::from(wanted - got).powi(2);
+        sums.1 += f64::from(wanted).powi(2);
+    }
+    sums
+}
+
+/// More than rounding can do to any weights, less than a misplaced row or scale does.
+fn greatest_distance(tensor: &TensorPlan) -> f64 {
+    // computed once in 32 bits and once read back from them
+    if tensor.id.role == Role::RopeFactors {
+        return 1e-12;
+    }
+    match tensor.to {
+        TensorType::F32 => 0.0,
+        TensorType::F16 | TensorType::BF16 => 1e-4,
+        TensorType::Q8_0 => 1e-3,
+        TensorType::Q6_K => 5e-3,
+        TensorType::Q5_K | TensorType::Q5_1 | TensorType::Q5_0 => 4e-2,
+        TensorType::Q3_K => 0.3,
+        TensorType::Q2_K => 0.6,
+        _ => 0.15,
+    }
+}

@@ -1,0 +1,300 @@
+//! A checkpoint, opened: its spec, its tokenizer, what it says about itself, and its tensors one at a time.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::family::RowOrder;
+use crate::general::general_from_folder;
+use crate::gguf::{Gguf, Metadata};
+use crate::header_spec::{TensorFacts, spec_from_metadata};
+use crate::hf::config::spec_from_config;
+use crate::hf::weights::HfWeights;
+use crate::sizes::{SpecError, rope_factors};
+use crate::stored::{FileBytes, StoredTensor, TensorFiles};
+use crate::tensor_rows::TensorRows;
+use crate::tokenizer::Tokenizer;
+use crate::{ModelError, ModelSpec, Role, TensorId, TensorType};
+
+/// Largest config.json that we read; real ones have a few kilobytes.
+const MAX_CONFIG_BYTES: u64 = 16 << 20;
+
+/// A model as files, opened: headers are read and checked, weights are not touched until asked for.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// Its architecture.
+    pub spec: ModelSpec,
+    /// What it says about itself: the `general.*` keys of GGUF, or the same from a model card.
+    pub general: Metadata,
+    /// Its tokenizer; tiny test models may have none.
+    pub tokenizer: Option<Tokenizer>,
+    /// How it is laid out.
+    pub origin: Origin,
+    /// What the user named, for messages.
+    pub source: PathBuf,
+    files: TensorFiles,
+    tensors: BTreeMap<TensorId, CheckpointTensor>,
+}
+
+/// How a checkpoint is laid out.
+#[derive(Debug)]
+pub enum Origin {
+    /// One GGUF file, or its parts.
+    Gguf,
+    /// A Hugging Face folder, with its config.json.
+    HuggingFace {
+        /// The parsed config.json.
+        config: Value,
+    },
+}
+
+/// A tensor of a checkpoint and how its stored rows become ours.
+#[derive(Debug)]
+pub(crate) struct CheckpointTensor {
+    pub stored: StoredTensor,
+    pub order: RowOrder,
+    /// Added to every number: what safetensors leave out of norm weights.
+    pub offset: f32,
+}
+
+impl Checkpoint {
+    /// Opens a Hugging Face folder, a GGUF file (or one part of a split one), or a `.safetensors` file in such a folder.
+    ///
+    /// # Errors
+    /// [`ModelError`], with the file and what is wrong in it.
+    pub fn open(path: &Path) -> Result<Self, ModelError> {
+        let unreadable = |source| ModelError::Io { path: path.to_owned(), source };
+        let kind = std::fs::metadata(path).map_err(unreadable)?;
+        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+        match extension.to_ascii_lowercase().as_str() {
+            _ if kind.is_dir() => Self::open_folder(path),
+            "gguf" => Self::open_gguf(path),
+            "safetensors" => match path.parent() {
+                Some(folder) if folder.as_os_str().is_empty() => Self::open_folder(Path::new(".")),
+                Some(folder) => Self::open_folder(folder),
+                None => Err(ModelError::UnknownFormat { path: path.to_owned() }),
+            },
+            "bin" | "pt" | "pth" | "pkl" | "ckpt" => Err(ModelError::Pickle { path: path.to_owned() }),
+            _ => Err(ModelError::UnknownFormat { path: path.to_owned() }),
+        }
+    }
+
+    /// Opens a GGUF file that is in memory already.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn from_gguf_bytes(name: &str, bytes: FileBytes) -> Result<Self, ModelError> {
+        Self::from_gguf(Path::new(name), Gguf::from_memory(name, bytes)?)
+    }
+
+    fn open_gguf(path: &Path) -> Result<Self, ModelError> {
+        Self::from_gguf(path, Gguf::open(path)?)
+    }
+
+    fn from_gguf(path: &Path, gguf: Gguf) -> Result<Self, ModelError> {
+        let Gguf { metadata, tensors, files, .. } = gguf;
+        let described = |source: SpecError| ModelError::Spec { path: path.to_owned(), source };
+        let by_name: HashMap<&str, &StoredTensor> =
+            tensors.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
+        let facts = TensorFacts {
+            names: by_name.keys().copied().collect(),
+            vocabulary_size: by_name.get("token_embd.weight").and_then(|tensor| tensor.shape.first().copied()),
+            rope_factors: match by_name.get("rope_freqs.weight") {
+                Some(tensor) => Some(read_vector(&files, tensor)?),
+                None => None,
+            },
+        };
+        let spec = spec_from_metadata(&metadata, &facts).map_err(described)?;
+        let table = spec.family.table();
+        let matched = match_tensors(path, &spec, tensors, |id| table.gguf_name(id), |_| false)?;
+        let tensors = matched
+            .into_iter()
+            .map(|(id, stored)| {
+                let attention = id.layer.and_then(|layer| spec.layers[layer].attention());
+                let order = table.gguf_row_order(id.role, attention);
+                (id, CheckpointTensor { stored, order, offset: 0.0 })
+            })
+            .collect();
+        let tokenizer = Tokenizer::from_gguf(&metadata).map_err(|source| ModelError::Tokenizer {
+            path: path.to_owned(),
+            source,
+        })?;
+        let checkpoint = Self {
+            general: general_keys(&metadata),
+            tokenizer,
+            origin: Origin::Gguf,
+            source: path.to_owned(),
+            files,
+            tensors,
+            spec,
+        };
+        checkpoint.check_vocabulary()
+    }
+
+    fn open_folder(folder: &Path) -> Result<Self, ModelError> {
+        let config_path = folder.join("config.json");
+        if !config_path.is_file() {
+            return match only_gguf(folder) {
+                Some(path) => Self::open_gguf(&path),
+                None => Err(ModelError::NoConfig { folder: folder.to_owned() }),
+            };
+        }
+        let config = read_json(&config_path)?;
+        let described = |source: SpecError| ModelError::Spec { path: config_path.clone(), source };
+        let spec = spec_from_config(&config).map_err(described)?;
+        let table = spec.family.table();
+        let HfWeights { tensors, files } = HfWeights::open(folder)?;
+        let tied = spec.tied_embeddings;
+        // buffers that old checkpoints carry, and the second copy of a tied matrix
+        let ignorable =
+            |name: &str| name.ends_with(".rotary_emb.inv_freq") || (tied && name == "lm_head.weight");
+        let matched = match_tensors(folder, &spec, tensors, |id| table.hf_name(id), ignorable)?;
+        let tensors = matched
+            .into_iter()
+            .map(|(id, stored)| {
+                let offset = if id.role.is_norm() { table.habits.norm_offset } else { 0.0 };
+                (id, CheckpointTensor { stored, order: RowOrder::Plain, offset })
+            })
+            .collect();
+        let tokenizer = Tokenizer::from_hf_folder(folder, spec.vocabulary_size)
+            .map_err(|source| ModelError::Tokenizer { path: folder.to_owned(), source })?;
+        let checkpoint = Self {
+            general: general_from_folder(folder, &spec)?,
+            tokenizer,
+            origin: Origin::HuggingFace { config },
+            source: folder.to_owned(),
+            files,
+            tensors,
+            spec,
+        };
+        checkpoint.check_vocabulary()
+    }
+
+    fn check_vocabulary(self) -> Result<Self, ModelError> {
+        let Some(tokenizer) = &self.tokenizer else { return Ok(self) };
+        if tokenizer.tokens().len() == self.spec.vocabulary_size {
+            return Ok(self);
+        }
+        Err(ModelError::VocabularySize {
+            path: self.source,
+            embedding_rows: self.spec.vocabulary_size,
+            tokens: tokenizer.tokens().len(),
+        })
+    }
+
+    /// The paths of the files that hold the weights.
+    pub fn weight_files(&self) -> impl ExactSizeIterator<Item = &Path> {
+        self.files.paths()
+    }
+
+    /// How a tensor is stored; `None` if the files do not have it.
+    pub fn stored_type(&self, id: TensorId) -> Option<TensorType> {
+        self.tensors.get(&id).map(|tensor| tensor.stored.tensor_type)
+    }
+
+    /// Bytes of all tensors as they are stored.
+    pub fn tensor_bytes(&self) -> u64 {
+        self.tensors.values().map(|tensor| tensor.stored.bytes).sum()
+    }
+
+    /// Maps a tensor; its rows come in our order, norms as what they multiply by.
+    ///
+    /// # Errors
+    /// If the file changed since it was opened, or the model has no such tensor.
+    pub fn tensor(&self, id: TensorId) -> Result<TensorRows, ModelError> {
+        if let Some(tensor) = self.tensors.get(&id) {
+            return Ok(TensorRows::stored(self.files.map(&tensor.stored)?, tensor));
+        }
+        self.computed_rope_factors(id).map(TensorRows::computed).ok_or_else(|| ModelError::MissingTensor {
+            path: self.source.clone(),
+            name: format!("{:?}", id.role),
+        })
+    }
+
+    /// Rotary divisors that Hugging Face models state as parameters only.
+    fn computed_rope_factors(&self, id: TensorId) -> Option<Vec<f32>> {
+        if id != TensorId::global(Role::RopeFactors) {
+            return None;
+        }
+        let mut attentions = self.spec.layers.iter().filter_map(|layer| layer.attention());
+        attentions.find_map(|attention| rope_factors(&attention.rope, attention.head_size))
+    }
+}
+
+/// The `general.*` keys that describe the model, not this file of it.
+fn general_keys(metadata: &Metadata) -> Metadata {
+    const OF_THE_FILE: [&str; 5] = [
+        "general.architecture",
+        "general.alignment",
+        "general.file_type",
+        "general.quantization_version",
+        "general.quantized_by",
+    ];
+    let mut general = Metadata::new();
+    for (key, value) in metadata.iter() {
+        if key.starts_with("general.") && !OF_THE_FILE.contains(&key) {
+            general.set(key, value.clone());
+        }
+    }
+    general
+}
+
+/// Gives every tensor of the spec its stored one, by name, and checks shapes.
+fn match_tensors(
+    path: &Path,
+    spec: &ModelSpec,
+    stored: Vec<StoredTensor>,
+    name_of: impl Fn(TensorId) -> Option<String>,
+    ignorable: impl Fn(&str) -> bool,
+) -> Result<BTreeMap<TensorId, StoredTensor>, ModelError> {
+    let mut by_name: HashMap<String, StoredTensor> =
+        stored.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
+    let mut matched = BTreeMap::new();
+    for id in spec.tensor_ids() {
+        let Some(name) = name_of(id) else { continue };
+        let Some(tensor) = by_name.remove(&name) else {
+            return Err(ModelError::MissingTensor { path: path.to_owned(), name });
+        };
+        let expected = spec.shape(id).unwrap_or_default();
+        if tensor.shape != expected {
+            let found = tensor.shape;
+            return Err(ModelError::WrongShape { path: path.to_owned(), name, expected, found });
+        }
+        matched.insert(id, tensor);
+    }
+    by_name.retain(|name, _| !ignorable(name));
+    match by_name.into_keys().min() {
+        Some(name) => Err(ModelError::SurplusTensor { path: path.to_owned(), name }),
+        None => Ok(matched),
+    }
+}
+
+fn read_vector(files: &TensorFiles, tensor: &StoredTensor) -> Result<Vec<f32>, ModelError> {
+    let plain = CheckpointTensor { stored: tensor.clone(), order: RowOrder::Plain, offset: 0.0 };
+    let rows = TensorRows::stored(files.map(tensor)?, &plain);
+    let mut values = vec![0.0; rows.rows() * rows.row_len()];
+    rows.read(0..rows.rows(), &mut values)?;
+    Ok(values)
+}
+
+/// The folder's GGUF file, if it is the only one.
+fn only_gguf(folder: &Path) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(folder).ok()?;
+    let mut files = entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf")));
+    let first = files.next()?;
+    files.next().is_none().then_some(first)
+}
+
+fn read_json(path: &Path) -> Result<Value, ModelError> {
+    let unreadable = |source| ModelError::Io { path: path.to_owned(), source };
+    let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
+    if bytes > MAX_CONFIG_BYTES {
+        return Err(ModelError::TooLarge { path: path.to_owned(), bytes, limit: MAX_CONFIG_BYTES });
+    }
+    let text = std::fs::read(path).map_err(unreadable)?;
+    serde_json::from_slice(&text).map_err(|source| ModelError::Json { path: path.to_owned(), source })
+}

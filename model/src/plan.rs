@@ -1,0 +1,79 @@
+//! What will be written: every tensor with its type, decided before anything is done.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{TensorId, TensorType};
+
+/// What will be done, complete and explicit. Search proposes it, `--dry-run` prints it, `compress` executes it, the
+/// artifact carries it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// The version of this format: 1.
+    pub schema: u32,
+    /// The model that is cut, as it names itself.
+    pub source: String,
+    /// `general.architecture` of the GGUF that will be written.
+    pub architecture: String,
+    /// What was asked for: `--type`, then every `--tensor-type`.
+    pub asked: Vec<String>,
+    /// `general.file_type` in GGUF (`enum llama_ftype`).
+    pub file_type: u32,
+    /// Every tensor, in the order in which it will be written.
+    pub tensors: Vec<TensorPlan>,
+    /// The Hugging Face folder that will stand beside the GGUF.
+    pub hf: HfPlan,
+    /// The exact size that model.gguf will have, in bytes.
+    pub gguf_bytes: u64,
+}
+
+/// What will become of one tensor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TensorPlan {
+    /// Which tensor.
+    #[serde(flatten)]
+    pub id: TensorId,
+    /// Its name in the GGUF.
+    pub name: String,
+    /// Outermost dimension first.
+    pub shape: Vec<usize>,
+    /// How the source stores it.
+    pub from: TensorType,
+    /// How it will be stored.
+    pub to: TensorType,
+    /// The type that was asked for, where its rows do not fill that type's blocks.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub instead_of: Option<TensorType>,
+    /// Its size in the GGUF, in bytes.
+    pub bytes: u64,
+}
+
+/// Whether a Hugging Face folder will be written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HfPlan {
+    /// Yes, with all tensors in this type.
+    Write(TensorType),
+    /// No, and why.
+    Leave(String),
+}
+
+impl TensorPlan {
+    /// Numbers in the tensor.
+    pub fn elements(&self) -> u64 {
+        self.shape.iter().map(|&size| size as u64).product()
+    }
+}
+
+impl Plan {
+    /// Tensors that get another type than was asked for.
+    pub fn fallbacks(&self) -> impl Iterator<Item = &TensorPlan> {
+        self.tensors.iter().filter(|tensor| tensor.instead_of.is_some())
+    }
+
+    /// Numbers in all tensors.
+    pub fn elements(&self) -> u64 {
+        self.tensors.iter().map(TensorPlan::elements).sum()
+    }
+}
