@@ -1,13 +1,19 @@
 //! What a checkpoint is: its spec, the roles and names of its tensors, its tokenizer, how it is read and written.
 //! Nothing here knows about compression.
 
+pub mod atomic_file;
+mod error;
 pub mod family;
+pub mod gguf;
 pub mod hf;
 pub mod role;
 mod sizes;
 pub mod spec;
+pub mod stored;
 pub mod tensor_type;
+pub mod tensor_writer;
 
+pub use error::ModelError;
 pub use role::{Role, TensorId};
 pub use sizes::{SpecError, rope_factors};
 pub use spec::{Family, ModelSpec};
