@@ -1,1 +1,5 @@
-//! Placeholder.
+//! How a language model is cut: plan, quantization, artifact.
+
+pub mod quantize;
+
+pub use quantize::{QuantizeError, quantize_rows, quantize_tensor};
