@@ -1,3 +1,17 @@
 //! How a language model is cut: a plan says what will be done, the rest obeys it.
 
+mod apply;
+mod artifact;
+mod error;
+mod metadata;
+mod planning;
+pub mod progress;
+pub mod quantize;
 pub mod types;
+mod verify;
+
+pub use artifact::{Outcome, RunRecord, SourceFile, compress};
+pub use error::{CompressError, VerificationError};
+pub use planning::plan;
+pub use quantize::{QuantizeError, quantize_rows, quantize_tensor};
+pub use verify::TensorDistance;

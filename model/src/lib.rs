@@ -2,17 +2,26 @@
 //! Nothing here knows about compression.
 
 pub mod atomic_file;
+mod checkpoint;
+pub mod dequantize;
 mod error;
 pub mod family;
+pub mod general;
 pub mod gguf;
+pub mod header_spec;
 pub mod hf;
+pub mod plan;
 pub mod role;
 mod sizes;
 pub mod spec;
 pub mod stored;
+pub mod tensor_rows;
 pub mod tensor_type;
 pub mod tensor_writer;
+pub mod tokenizer;
 
+pub use checkpoint::{Checkpoint, Origin};
+pub use dequantize::{DequantizeError, dequantize_row};
 pub use error::ModelError;
 pub use role::{Role, TensorId};
 pub use sizes::{SpecError, rope_factors};
