@@ -5,21 +5,22 @@ use std::path::Path;
 
 use rayon::prelude::*;
 use secateur_model::atomic_file::AtomicFile;
+use secateur_model::family::RowOrder;
 use secateur_model::gguf::GgufLayout;
 use secateur_model::plan::{Plan, TensorPlan};
 use secateur_model::tensor_rows::TensorRows;
-use secateur_model::{Checkpoint, ModelError, TensorType};
+use secateur_model::{Checkpoint, ModelError};
 
 use crate::CompressError;
 use crate::metadata::artifact_metadata;
 use crate::planning::new_tensors;
 use crate::progress::Progress;
-use crate::quantize::quantize_rows;
+use crate::quantize::quantize_tensor;
 
 /// Numbers that are in work at a time: 16 MiB as `f32`, whatever the size of the tensor.
 const CHUNK_ELEMENTS: usize = 4 << 20;
 
-/// Numbers that one task quantizes: enough to pay for its scheduling, few enough to fill all cores.
+/// Numbers that one task reads at least: enough to pay for its scheduling.
 const TASK_ELEMENTS: usize = 64 << 10;
 
 /// Writes model.gguf as planned; the file appears whole or not at all.
@@ -68,51 +69,38 @@ fn encode(
 ) -> Result<Vec<u8>, CompressError> {
     let attention = tensor.id.layer.and_then(|layer| checkpoint.spec.layers[layer].attention());
     let order = checkpoint.spec.family.table().gguf_row_order(tensor.id.role, attention);
+    let values = read_finite(tensor, rows, order, chunk.clone())?;
+    let stored_as_meant = rows.offset() == 0.0 && rows.raw_row(0).is_some();
+    if rows.tensor_type() == tensor.to && stored_as_meant {
+        // what keeps its type keeps its bytes
+        let raw = chunk.filter_map(|row| rows.raw_row(order.our_row(row)));
+        return Ok(raw.flatten().copied().collect());
+    }
+    quantize_tensor(tensor.to, &values, rows.row_len(), None)
+        .map_err(|source| CompressError::Quantize { tensor: tensor.name.clone(), source })
+}
+
+/// The numbers of rows `chunk` in the order of the file, `[chunk.len(), row_len]`.
+fn read_finite(
+    tensor: &TensorPlan,
+    rows: &TensorRows,
+    order: RowOrder,
+    chunk: Range<usize>,
+) -> Result<Vec<f32>, CompressError> {
     let row_len = rows.row_len();
-    let row_bytes = row_bytes(tensor.to, row_len);
-    let unchanged = rows.tensor_type() == tensor.to;
-    let rows_per_task = (TASK_ELEMENTS / row_len).max(1);
-    let mut bytes = vec![0; chunk.len() * row_bytes];
-    bytes.par_chunks_mut(rows_per_task * row_bytes).enumerate().try_for_each(|(task, out)| {
-        let first = chunk.start + task * rows_per_task;
-        let ours = (first..first + out.len() / row_bytes).map(|row| order.our_row(row));
-        let mut values = vec![0.0; ours.len() * row_len];
-        for ((row, values), out) in
-            ours.zip(values.chunks_exact_mut(row_len)).zip(out.chunks_exact_mut(row_bytes))
-        {
-            match rows.raw_row(row).filter(|_| unchanged) {
-                // what keeps its type keeps its bytes
-                Some(raw) => {
-                    out.copy_from_slice(raw);
-                    rows.read(row..row + 1, values)?;
-                    check_finite(tensor, row, values)?;
-                }
-                None => {
-                    rows.read(row..row + 1, values)?;
-                    check_finite(tensor, row, values)?;
-                    quantize_rows(tensor.to, values, row_len, None, out)
-                        .map_err(|source| CompressError::Quantize { tensor: tensor.name.clone(), source })?;
+    let mut values = vec![0.0; chunk.len() * row_len];
+    values.par_chunks_mut(row_len).with_min_len(TASK_ELEMENTS / row_len).zip(chunk).try_for_each(
+        |(values, row)| {
+            let row = order.our_row(row);
+            rows.read(row..row + 1, values)?;
+            match values.iter().position(|value| !value.is_finite()) {
+                None => Ok(()),
+                Some(column) => {
+                    let (tensor, value) = (tensor.name.clone(), values[column]);
+                    Err(CompressError::NotFinite { tensor, row, column, value })
                 }
             }
-        }
-        Ok::<_, CompressError>(())
-    })?;
-    Ok(bytes)
-}
-
-/// Bytes of a row in a type that the plan has found legal for it.
-pub(crate) fn row_bytes(tensor_type: TensorType, row_len: usize) -> usize {
-    row_len / tensor_type.block_len() * tensor_type.block_bytes()
-}
-
-fn check_finite(tensor: &TensorPlan, row: usize, values: &[f32]) -> Result<(), CompressError> {
-    match values.iter().position(|value| !value.is_finite()) {
-        None => Ok(()),
-        Some(column) => Err(CompressError::NotFinite {
-            tensor: tensor.name.clone(),
-            row,
-            column,
-            value: values[column],
-        }),
-    }
+        },
+    )?;
+    Ok(values)
 }

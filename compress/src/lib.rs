@@ -2,15 +2,19 @@
 
 mod apply;
 mod artifact;
+mod card;
+mod checksum;
 mod error;
+mod hf_folder;
 mod metadata;
 mod planning;
 pub mod progress;
 pub mod quantize;
+mod staging;
 pub mod types;
 mod verify;
 
-pub use artifact::{Outcome, RunRecord, SourceFile, compress};
+pub use artifact::{Outcome, RunRecord, SourceFile, compress, peak_memory};
 pub use error::{CompressError, VerificationError};
 pub use planning::plan;
 pub use quantize::{QuantizeError, quantize_rows, quantize_tensor};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::family::RowOrder;
-use crate::general::general_from_folder;
+use crate::general::{general_from_folder, general_text};
 use crate::gguf::{Gguf, Metadata};
 use crate::header_spec::{TensorFacts, spec_from_metadata};
 use crate::hf::config::spec_from_config;
@@ -181,6 +181,22 @@ impl Checkpoint {
             embedding_rows: self.spec.vocabulary_size,
             tokens: tokenizer.tokens().len(),
         })
+    }
+
+    /// The model's name: its own, or that of what the user named.
+    pub fn name(&self) -> String {
+        match general_text(&self.general, "name") {
+            Some(name) => name.to_owned(),
+            None => self.source.file_stem().map_or_else(|| "model".into(), |stem| stem.to_string_lossy().into_owned()),
+        }
+    }
+
+    /// The parsed config.json of a Hugging Face folder.
+    pub fn config(&self) -> Option<&Value> {
+        match &self.origin {
+            Origin::Gguf => None,
+            Origin::HuggingFace { config } => Some(config),
+        }
     }
 
     /// The paths of the files that hold the weights.

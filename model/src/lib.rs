@@ -3,6 +3,7 @@
 
 pub mod atomic_file;
 mod checkpoint;
+pub mod demo;
 pub mod dequantize;
 mod error;
 pub mod family;

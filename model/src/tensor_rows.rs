@@ -100,14 +100,22 @@ impl TensorRows {
         }
     }
 
-    /// The stored bytes of our row `row`, if its numbers are stored as they are.
+    /// What [`read`](Self::read) adds to every stored number: what safetensors leave out of norm weights.
+    pub fn offset(&self) -> f32 {
+        match &self.source {
+            Source::Stored { offset, .. } => *offset,
+            Source::Computed(_) => 0.0,
+        }
+    }
+
+    /// The stored bytes of our row `row`, before [`offset`](Self::offset); `None` if the tensor is not stored at all.
     pub fn raw_row(&self, row: usize) -> Option<&[u8]> {
         match &self.source {
-            Source::Stored { bytes, order, offset, .. } if *offset == 0.0 => {
+            Source::Stored { bytes, order, .. } => {
                 let row_bytes = bytes.len() / self.rows;
                 Some(&bytes[order.stored_row(row) * row_bytes..][..row_bytes])
             }
-            _ => None,
+            Source::Computed(_) => None,
         }
     }
 }

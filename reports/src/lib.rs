@@ -1,1 +1,10 @@
-//! Placeholder.
+//! Results as tables: pure functions of plain records, nothing is read or measured here.
+
+pub mod compression;
+mod format;
+pub mod inspection;
+mod table;
+pub mod units;
+
+pub use format::Format;
+pub use table::{Cell, Column, Table};

@@ -1,0 +1,135 @@
+//! `secateur compress`
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use secateur_compress::types::TypeRequest;
+use secateur_compress::{Outcome, compress, peak_memory, plan};
+use secateur_model::header_spec::lost_in_gguf;
+use secateur_model::plan::{HfPlan, Plan, TensorPlan};
+use secateur_model::{Checkpoint, TensorType};
+use secateur_profiles::{Budget, ByteSize, Verdict};
+use secateur_reports::compression::{Change, Compression, Fallback};
+
+use crate::arguments::CompressArguments;
+use crate::commands::inspect::role_name;
+use crate::console::Console;
+use crate::exit::Exit;
+use crate::model_argument;
+
+/// Plans, and unless this is a dry run, writes the artifact.
+pub fn run(arguments: &CompressArguments, console: &Console) -> anyhow::Result<Exit> {
+    let started = Instant::now();
+    let checkpoint = model_argument::open(&arguments.model)?;
+    let request = TypeRequest { base: arguments.tensor_type, overrides: arguments.overrides.clone() };
+    let plan = plan(&checkpoint, &request)?;
+    let budget = Budget { max_size: arguments.max_size };
+    let verdicts = budget.judge(plan.gguf_bytes);
+    let mut record = planned(&checkpoint, &plan);
+    if let (Some(folder), false) = (&arguments.out, arguments.dry_run) {
+        let outcome = carry_out(&checkpoint, &plan, folder, console)?;
+        add_outcome(&mut record, &outcome, started);
+    }
+    console.result(&record, &[record.table()])?;
+    for note in record.notes() {
+        console.note(&note);
+    }
+    Ok(announce(&verdicts, console))
+}
+
+fn carry_out(
+    checkpoint: &Checkpoint,
+    plan: &Plan,
+    folder: &Path,
+    console: &Console,
+) -> anyhow::Result<Outcome> {
+    let progress = console.progress();
+    Ok(compress(checkpoint, plan, folder, &progress)?)
+}
+
+fn announce(verdicts: &[Verdict], console: &Console) -> Exit {
+    let missed: Vec<_> = verdicts.iter().filter(|verdict| !verdict.is_kept()).collect();
+    for verdict in &missed {
+        console.note(&format!(
+            "budget missed: {} is {}, model.gguf has {}",
+            verdict.limit,
+            shown(verdict.allowed),
+            shown(verdict.found)
+        ));
+    }
+    if missed.is_empty() { Exit::Done } else { Exit::BudgetMissed }
+}
+
+fn shown(bytes: u64) -> String {
+    let ByteSize(bytes) = ByteSize(bytes);
+    secateur_reports::units::bytes(bytes)
+}
+
+fn planned(checkpoint: &Checkpoint, plan: &Plan) -> Compression {
+    let (hf_type, hf_left_out) = match &plan.hf {
+        HfPlan::Write(tensor_type) => (Some(tensor_type.to_string()), None),
+        HfPlan::Leave(reason) => (None, Some(reason.clone())),
+    };
+    Compression {
+        schema: 1,
+        source: plan.source.clone(),
+        asked: plan.asked.clone(),
+        written: false,
+        folder: None,
+        source_bytes: checkpoint.tensor_bytes(),
+        gguf_bytes: plan.gguf_bytes,
+        parameters: plan.elements(),
+        changes: changes(plan),
+        fallbacks: fallbacks(plan),
+        hf_type,
+        hf_left_out,
+        warning: lost_in_gguf(&checkpoint.spec),
+        worst_tensor: None,
+        seconds: None,
+        peak_memory: None,
+    }
+}
+
+fn add_outcome(record: &mut Compression, outcome: &Outcome, started: Instant) {
+    let distances = outcome.run.distances.iter();
+    let worst = distances.max_by(|a, b| a.relative_squared_error.total_cmp(&b.relative_squared_error));
+    record.written = true;
+    record.folder = Some(outcome.folder.display().to_string());
+    record.worst_tensor = worst.map(|worst| (worst.name.clone(), worst.relative_squared_error));
+    record.seconds = Some(started.elapsed().as_secs_f64());
+    record.peak_memory = peak_memory();
+}
+
+/// Tensors of the same role and types together, roles in the order of the model.
+fn changes(plan: &Plan) -> Vec<Change> {
+    let mut groups: BTreeMap<_, Vec<&TensorPlan>> = BTreeMap::new();
+    for tensor in &plan.tensors {
+        groups.entry((tensor.id.role, tensor.from, tensor.to)).or_default().push(tensor);
+    }
+    let change = |((role, from, to), tensors): ((_, TensorType, TensorType), Vec<&TensorPlan>)| Change {
+        role: role_name(role),
+        tensors: tensors.len(),
+        from: from.to_string(),
+        to: to.to_string(),
+        parameters: tensors.iter().map(|tensor| tensor.elements()).sum(),
+        bytes: tensors.iter().map(|tensor| tensor.bytes).sum(),
+    };
+    groups.into_iter().map(change).collect()
+}
+
+fn fallbacks(plan: &Plan) -> Vec<Fallback> {
+    let mut groups: BTreeMap<_, Vec<String>> = BTreeMap::new();
+    for tensor in plan.fallbacks() {
+        let (Some(asked), Some(&row_len)) = (tensor.instead_of, tensor.shape.last()) else { continue };
+        groups.entry((asked, tensor.to, row_len)).or_default().push(tensor.name.clone());
+    }
+    let fallback = |((asked, given, row_len), tensors): ((TensorType, TensorType, usize), _)| Fallback {
+        asked: asked.to_string(),
+        given: given.to_string(),
+        row_len,
+        block_len: asked.block_len(),
+        tensors,
+    };
+    groups.into_iter().map(fallback).collect()
+}

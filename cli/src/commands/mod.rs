@@ -1,0 +1,4 @@
+//! One file per command: settings, library calls, what is printed.
+
+pub mod compress;
+pub mod inspect;

@@ -1,0 +1,59 @@
+//! Exit codes, in one place.
+
+use std::process::ExitCode;
+
+use secateur_compress::CompressError;
+use secateur_model::ModelError;
+
+use crate::model_argument::ModelArgumentError;
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    Done = 0,
+    BudgetMissed = 1,
+    Usage = 2,
+    Unusable = 3,
+    VerificationFailed = 4,
+    Bug = 70,
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+impl Exit {
+    /// The class of an error.
+    pub fn of_error(error: &anyhow::Error) -> Self {
+        if let Some(error) = error.downcast_ref::<CompressError>() {
+            return match error {
+                CompressError::Request(_)
+                | CompressError::FolderTaken { .. }
+                | CompressError::FolderIsSource { .. } => Self::Usage,
+                CompressError::Interrupted => Self::Interrupted,
+                CompressError::Verification(_) => Self::VerificationFailed,
+                _ => Self::Unusable,
+            };
+        }
+        if error.is::<ModelError>() || error.is::<ModelArgumentError>() {
+            return Self::Unusable;
+        }
+        Self::Bug
+    }
+}
+
+/// Makes a panic end with the exit code of a bug, and ask for a report.
+pub fn report_bugs() {
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        default(panic);
+        #[allow(clippy::print_stderr)] // the console may be what failed
+        {
+            eprintln!("this is a bug in secateur {}: please report it with the lines above", env!("CARGO_PKG_VERSION"));
+        }
+        std::process::exit(Exit::Bug as i32);
+    }));
+}

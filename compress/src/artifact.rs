@@ -1,0 +1,155 @@
+//! The artifact: a folder that holds the model and everything that tells where it came from.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use secateur_model::Checkpoint;
+use secateur_model::plan::{HfPlan, Plan};
+use serde::Serialize;
+
+use crate::apply::write_gguf;
+use crate::card::model_card;
+use crate::checksum::{sha256_file, sha256_sums};
+use crate::hf_folder::write_hf_folder;
+use crate::progress::Progress;
+use crate::verify::{TensorDistance, verify};
+use crate::{CompressError, staging};
+
+/// The model in the format that llama.cpp loads.
+pub const GGUF_NAME: &str = "model.gguf";
+/// The model in the format that transformers loads.
+const HF_NAME: &str = "hf";
+/// What was done.
+const PLAN_NAME: &str = "plan.yaml";
+/// How it went.
+pub const RUN_NAME: &str = "run.json";
+const CARD_NAME: &str = "README.md";
+const SUMS_NAME: &str = "SHA256SUMS";
+
+/// What was done, with what, and how long it took.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunRecord {
+    /// The version of this record: 1.
+    pub schema: u32,
+    /// This program's.
+    pub version: String,
+    /// What was asked for.
+    pub asked: Vec<String>,
+    /// Every file that was read, with its hash.
+    pub sources: Vec<SourceFile>,
+    /// Worker threads.
+    pub threads: usize,
+    /// Wall time of each stage, in seconds.
+    pub seconds: BTreeMap<&'static str, f64>,
+    /// Most memory that the process held, in bytes, where the system tells.
+    pub peak_memory: Option<u64>,
+    /// Bytes of model.gguf.
+    pub gguf_bytes: u64,
+    /// How far each written tensor is from its source.
+    pub distances: Vec<TensorDistance>,
+}
+
+/// A file that was read.
+#[derive(Debug, Clone, Serialize)]
+pub struct SourceFile {
+    /// Its name, without its folder.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// SHA-256 in hexadecimal digits.
+    pub sha256: String,
+}
+
+/// A finished artifact.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// As in run.json.
+    pub run: RunRecord,
+    /// Where it is.
+    pub folder: PathBuf,
+}
+
+/// Carries out a plan: writes the artifact beside its place, checks it, moves it there.
+///
+/// # Errors
+/// [`CompressError`]; `folder` is then as it was before.
+pub fn compress(
+    checkpoint: &Checkpoint,
+    plan: &Plan,
+    folder: &Path,
+    progress: &dyn Progress,
+) -> Result<Outcome, CompressError> {
+    let staging = staging::Staging::begin(folder, checkpoint)?;
+    let mut seconds = BTreeMap::new();
+    let mut timed = |stage: &'static str, started: Instant| {
+        seconds.insert(stage, started.elapsed().as_secs_f64());
+    };
+    let gguf = staging.path().join(GGUF_NAME);
+
+    let started = Instant::now();
+    progress.begin("hashing", 0);
+    let sources = hash_sources(checkpoint)?;
+    timed("hash", started);
+
+    let started = Instant::now();
+    progress.begin("writing", plan.elements());
+    write_gguf(checkpoint, plan, &gguf, progress)?;
+    timed("write", started);
+
+    let started = Instant::now();
+    progress.begin("checking", plan.elements());
+    let distances = verify(checkpoint, plan, &gguf, progress)?;
+    timed("verify", started);
+
+    if let HfPlan::Write(tensor_type) = plan.hf {
+        let started = Instant::now();
+        progress.begin("writing hf", plan.elements());
+        write_hf_folder(checkpoint, tensor_type, &staging.path().join(HF_NAME), progress)?;
+        timed("hf", started);
+    }
+
+    let text = serde_saphyr::to_string(plan)
+        .map_err(|error| CompressError::PlanText { reason: error.to_string() })?;
+    staging.write(PLAN_NAME, text.as_bytes())?;
+    staging.write(CARD_NAME, model_card(checkpoint, plan).as_bytes())?;
+    progress.begin("hashing", 0);
+    let sums = sha256_sums(staging.path())?;
+    staging.write(SUMS_NAME, sums.as_bytes())?;
+    let run = RunRecord {
+        schema: 1,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        asked: plan.asked.clone(),
+        sources,
+        threads: rayon::current_num_threads(),
+        seconds,
+        peak_memory: peak_memory(),
+        gguf_bytes: plan.gguf_bytes,
+        distances,
+    };
+    // the one file that differs between two runs: it tells times, and is not in SHA256SUMS
+    let json = serde_json::to_vec_pretty(&run).map_err(|error| CompressError::PlanText { reason: error.to_string() })?;
+    staging.write(RUN_NAME, &json)?;
+    let folder = staging.finish()?;
+    Ok(Outcome { run, folder })
+}
+
+fn hash_sources(checkpoint: &Checkpoint) -> Result<Vec<SourceFile>, CompressError> {
+    checkpoint
+        .weight_files()
+        .filter(|path| path.is_file())
+        .map(|path| {
+            let (bytes, sha256) = sha256_file(path)?;
+            let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+            Ok(SourceFile { name, bytes, sha256 })
+        })
+        .collect()
+}
+
+/// Most memory that this process held so far, in bytes; Linux tells, others do not.
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}

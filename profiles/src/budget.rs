@@ -1,0 +1,99 @@
+//! Limits that a user sets, and whether a plan or an artifact keeps them.
+
+use serde::{Deserialize, Serialize};
+
+/// A number of bytes as people write it: `80MB`, `1.5 GiB`, `98362432`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ByteSize(pub u64);
+
+/// Why a text is not a number of bytes.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("`{found}` is no size; write a number and B, kB, MB, GB, KiB, MiB or GiB, for example 80MB")]
+pub struct ByteSizeError {
+    found: String,
+}
+
+impl std::str::FromStr for ByteSize {
+    type Err = ByteSizeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let error = || ByteSizeError { found: text.to_owned() };
+        let digits = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(text.len());
+        let number: f64 = text[..digits].parse().map_err(|_| error())?;
+        let unit = match text[digits..].trim().to_ascii_lowercase().as_str() {
+            "" | "b" => 1.0,
+            "kb" => 1e3,
+            "mb" => 1e6,
+            "gb" => 1e9,
+            "kib" => 1024.0,
+            "mib" => 1024.0 * 1024.0,
+            "gib" => 1024.0 * 1024.0 * 1024.0,
+            _ => return Err(error()),
+        };
+        let bytes = number * unit;
+        if bytes < 1.0 || bytes > u64::MAX as f64 {
+            return Err(error());
+        }
+        Ok(Self(bytes as u64))
+    }
+}
+
+/// Limits; what is not set is not limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// Largest size of model.gguf.
+    pub max_size: Option<ByteSize>,
+}
+
+/// One limit and what was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// The limit's name, as its flag.
+    pub limit: &'static str,
+    /// In the limit's unit.
+    pub allowed: u64,
+    /// In the limit's unit.
+    pub found: u64,
+}
+
+impl Verdict {
+    /// True if the limit is kept.
+    pub fn is_kept(&self) -> bool {
+        self.found <= self.allowed
+    }
+}
+
+impl Budget {
+    /// Judges a file of this size.
+    pub fn judge(&self, gguf_bytes: u64) -> Vec<Verdict> {
+        let size = self.max_size.map(|ByteSize(allowed)| Verdict { limit: "max-size", allowed, found: gguf_bytes });
+        size.into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_in_both_kinds_of_units() {
+        for (text, bytes) in
+            [("80MB", 80_000_000), ("1.5GiB", 1_610_612_736), ("64 kib", 65_536), ("98362432", 98_362_432)]
+        {
+            assert_eq!(text.parse(), Ok(ByteSize(bytes)), "{text}");
+        }
+        for text in ["", "MB", "80 XB", "-5MB", "0", "1e400GB", "8.8.8MB"] {
+            assert!(text.parse::<ByteSize>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_limit_may_be_reached_but_not_passed() {
+        let budget = Budget { max_size: Some(ByteSize(100)) };
+        assert!(budget.judge(100).iter().all(Verdict::is_kept));
+        assert!(!budget.judge(101).iter().all(Verdict::is_kept));
+        assert!(Budget::default().judge(u64::MAX).is_empty());
+    }
+}

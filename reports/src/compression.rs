@@ -1,0 +1,143 @@
+//! What `compress` did, or would do.
+
+use serde::Serialize;
+
+use crate::{Cell, Column, Table, units};
+
+/// The result of a run, planned or done.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Compression {
+    /// The version of this record: 1.
+    pub schema: u32,
+    /// The model that was cut.
+    pub source: String,
+    /// What was asked for.
+    pub asked: Vec<String>,
+    /// False for `--dry-run`.
+    pub written: bool,
+    /// Where the artifact is.
+    pub folder: Option<String>,
+    /// Bytes of the source's tensors.
+    pub source_bytes: u64,
+    /// Exact bytes of model.gguf.
+    pub gguf_bytes: u64,
+    /// Numbers in all tensors.
+    pub parameters: u64,
+    /// One for each role and pair of types.
+    pub changes: Vec<Change>,
+    /// Tensors that got another type than was asked for, grouped.
+    pub fallbacks: Vec<Fallback>,
+    /// The type of the tensors in `hf/`, if there is such a folder.
+    pub hf_type: Option<String>,
+    /// Why there is no `hf/`.
+    pub hf_left_out: Option<String>,
+    /// What stock llama.cpp computes differently from the source, if anything.
+    pub warning: Option<String>,
+    /// How far the written tensors are from their source: the largest relative squared error, and where.
+    pub worst_tensor: Option<(String, f64)>,
+    /// Wall time in seconds.
+    pub seconds: Option<f64>,
+    /// Most memory that the process held, in bytes.
+    pub peak_memory: Option<u64>,
+}
+
+/// Tensors of one role that go from one type to another.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Change {
+    /// What they are for.
+    pub role: String,
+    /// How many.
+    pub tensors: usize,
+    /// Stored before as.
+    pub from: String,
+    /// Stored after as.
+    pub to: String,
+    /// Numbers in all of them.
+    pub parameters: u64,
+    /// Bytes afterwards.
+    pub bytes: u64,
+}
+
+/// Tensors whose rows do not fill the blocks of the type that was asked for.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Fallback {
+    /// The type that was asked for.
+    pub asked: String,
+    /// What they get.
+    pub given: String,
+    /// Their row length.
+    pub row_len: usize,
+    /// Numbers per block of the type that was asked for.
+    pub block_len: usize,
+    /// Which ones.
+    pub tensors: Vec<String>,
+}
+
+impl Compression {
+    /// Types before and after, by role.
+    pub fn table(&self) -> Table {
+        let row = |change: &Change| {
+            vec![
+                change.role.as_str().into(),
+                Cell::Count(change.tensors as u64),
+                change.from.as_str().into(),
+                change.to.as_str().into(),
+                Cell::Bytes(change.bytes),
+                Cell::Number(change.bytes as f64 * 8.0 / change.parameters.max(1) as f64, 2),
+            ]
+        };
+        Table {
+            title: format!("{}: {}", self.source, self.asked.join(", ")),
+            columns: vec![
+                Column::new("role", "role"),
+                Column::new("tensors", "tensors"),
+                Column::new("from", "from"),
+                Column::new("to", "to"),
+                Column::new("bytes", "bytes"),
+                Column::new("bits/weight", "bits_per_weight"),
+            ],
+            rows: self.changes.iter().map(row).collect(),
+        }
+    }
+
+    /// What people read below the table, a line each.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        for fallback in &self.fallbacks {
+            notes.push(format!(
+                "{} tensors get {} instead of {}: rows of {} do not fill blocks of {}",
+                fallback.tensors.len(),
+                fallback.given,
+                fallback.asked,
+                fallback.row_len,
+                fallback.block_len
+            ));
+        }
+        if let Some(warning) = &self.warning {
+            notes.push(warning.clone());
+        }
+        let bits = self.gguf_bytes as f64 * 8.0 / self.parameters.max(1) as f64;
+        let ratio = self.source_bytes as f64 / self.gguf_bytes.max(1) as f64;
+        let size = format!(
+            "model.gguf {} ({} bytes), {bits:.2} bits per weight, {ratio:.2}x smaller than the source",
+            units::bytes(self.gguf_bytes),
+            self.gguf_bytes
+        );
+        notes.push(size);
+        if let Some(tensor_type) = &self.hf_type {
+            notes.push(format!("hf/ for transformers, in {tensor_type}"));
+        }
+        if let Some(reason) = &self.hf_left_out {
+            notes.push(format!("no hf/ folder: {reason}"));
+        }
+        if let Some((name, error)) = &self.worst_tensor {
+            notes.push(format!(
+                "read back and compared: the farthest from its source is {name}, relative squared error {error:.2e}"
+            ));
+        }
+        if let (Some(folder), Some(seconds)) = (&self.folder, self.seconds) {
+            notes.push(format!("wrote {folder} in {}", units::seconds(seconds)));
+        }
+        notes
+    }
+}

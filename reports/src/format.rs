@@ -1,0 +1,133 @@
+//! One table, many renderings.
+
+use comfy_table::{CellAlignment, ContentArrangement, presets};
+use serde_json::{Map, Value};
+
+use crate::{Cell, Table};
+
+/// How tables are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// For a terminal; fits its width.
+    #[default]
+    Table,
+    /// GitHub's Markdown.
+    Markdown,
+    /// Comma-separated, RFC 4180, whole numbers unscaled.
+    Csv,
+    /// An object per row.
+    Json,
+}
+
+impl Format {
+    /// The table as text that ends with a newline.
+    pub fn render(self, table: &Table) -> String {
+        match self {
+            Self::Table => terminal(table),
+            Self::Markdown => markdown(table),
+            Self::Csv => csv(table),
+            Self::Json => format!("{:#}\n", json(table)),
+        }
+    }
+}
+
+fn titled(table: &Table, prefix: &str, body: &str) -> String {
+    if table.title.is_empty() { format!("{body}\n") } else { format!("{prefix}{}\n{body}\n", table.title) }
+}
+
+fn terminal(table: &Table) -> String {
+    let mut drawn = comfy_table::Table::new();
+    drawn.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    drawn.set_header(table.columns.iter().map(|column| column.title));
+    for row in &table.rows {
+        drawn.add_row(row.iter().map(Cell::shown));
+    }
+    for index in 0..table.columns.len() {
+        let is_number = table.rows.iter().any(|row| row.get(index).is_some_and(Cell::is_number));
+        if let Some(column) = drawn.column_mut(index).filter(|_| is_number) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    titled(table, "", &drawn.trim_fmt())
+}
+
+fn markdown(table: &Table) -> String {
+    let escape = |text: &str| text.replace('|', "\\|").replace('\n', " ");
+    let line = |cells: Vec<String>| format!("| {} |", cells.join(" | "));
+    let mut lines = vec![line(table.columns.iter().map(|column| escape(column.title)).collect())];
+    let ruler = (0..table.columns.len()).map(|index| {
+        let is_number = table.rows.iter().any(|row| row.get(index).is_some_and(Cell::is_number));
+        (if is_number { "---:" } else { "---" }).to_owned()
+    });
+    lines.push(line(ruler.collect()));
+    lines.extend(table.rows.iter().map(|row| line(row.iter().map(|cell| escape(&cell.shown())).collect())));
+    titled(table, "### ", &lines.join("\n"))
+}
+
+fn csv(table: &Table) -> String {
+    let field = |text: String| {
+        if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+    };
+    let plain = |cell: &Cell| match cell.value() {
+        Value::Null => String::new(),
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    let mut out = table.columns.iter().map(|column| field(column.key.to_owned())).collect::<Vec<_>>().join(",");
+    out.push('\n');
+    for row in &table.rows {
+        out.push_str(&row.iter().map(|cell| field(plain(cell))).collect::<Vec<_>>().join(","));
+        out.push('\n');
+    }
+    out
+}
+
+fn json(table: &Table) -> Value {
+    let object = |row: &Vec<Cell>| {
+        let entries = table.columns.iter().zip(row).map(|(column, cell)| (column.key.to_owned(), cell.value()));
+        Value::Object(entries.collect::<Map<_, _>>())
+    };
+    table.rows.iter().map(object).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Column;
+
+    fn table() -> Table {
+        Table {
+            title: "Sizes".into(),
+            columns: vec![Column::new("role", "role"), Column::new("bytes", "bytes")],
+            rows: vec![
+                vec![Cell::Text("a|b, \"c\"".into()), Cell::Bytes(98_362_432)],
+                vec![Cell::Text("plain".into()), Cell::Empty],
+            ],
+        }
+    }
+
+    #[test]
+    fn markdown_escapes_what_would_break_a_row() {
+        let expected = "### Sizes\n| role | bytes |\n| --- | ---: |\n| a\\|b, \"c\" | 98.4 MB |\n| plain |  |\n";
+        assert_eq!(Format::Markdown.render(&table()), expected);
+    }
+
+    #[test]
+    fn csv_has_whole_numbers_and_quotes_what_needs_it() {
+        assert_eq!(Format::Csv.render(&table()), "role,bytes\n\"a|b, \"\"c\"\"\",98362432\nplain,\n");
+    }
+
+    #[test]
+    fn json_has_an_object_per_row() {
+        let value: Value = serde_json::from_str(&Format::Json.render(&table())).unwrap();
+        assert_eq!(value[0]["bytes"], 98_362_432);
+        assert_eq!(value[1]["bytes"], Value::Null);
+    }
+
+    #[test]
+    fn terminals_get_numbers_at_the_right() {
+        let text = Format::Table.render(&table());
+        assert!(text.starts_with("Sizes\n"), "{text}");
+        assert!(text.lines().any(|line| line.ends_with("98.4 MB")), "{text}");
+    }
+}
