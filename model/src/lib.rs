@@ -4,6 +4,7 @@
 pub mod atomic_file;
 mod error;
 pub mod gguf;
+pub mod hf;
 pub mod role;
 pub mod spec;
 pub mod stored;
