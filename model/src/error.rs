@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::gguf::GgufError;
+use crate::hf::SafetensorsError;
 use crate::tensor_writer::TensorWriteError;
 
 /// A file that cannot be used, and why.
@@ -16,6 +17,17 @@ pub enum ModelError {
     NotAFile { path: PathBuf },
     #[error("`{}` {source}", path.display())]
     Gguf { path: PathBuf, source: GgufError },
+    #[error("`{}` {source}", path.display())]
+    Safetensors { path: PathBuf, source: SafetensorsError },
+    #[error("`{}` links to `{}`, outside the checkpoint", path.display(), target.display())]
+    LinkLeadsOut { path: PathBuf, target: PathBuf },
+    #[error("`{}` has no weights: neither `model.safetensors` nor `model.safetensors.index.json`", folder.display())]
+    NoWeights { folder: PathBuf },
+    #[error(
+        "`{}` has pickled weights only ({}); pickle can run any program and is never loaded, convert the weights to safetensors",
+        folder.display(), files.join(", ")
+    )]
+    OnlyPickle { folder: PathBuf, files: Vec<String> },
     #[error("`{}`: {source}", path.display())]
     TensorWrite { path: PathBuf, source: TensorWriteError },
     #[error("`{}` has {file_bytes} bytes now, too few for tensor `{tensor}`; it was changed while in use", path.display())]

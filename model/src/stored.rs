@@ -70,6 +70,11 @@ enum OpenFile {
 }
 
 impl TensorFiles {
+    /// The number of files.
+    pub(crate) fn len(&self) -> usize {
+        self.files.len()
+    }
+
     /// A file on disk; gives the number that [`StoredTensor::file`] holds.
     pub(crate) fn push_disk(&mut self, path: PathBuf, file: File) -> usize {
         self.files.push(OpenFile::Disk { path, file });

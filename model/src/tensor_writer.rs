@@ -69,6 +69,11 @@ impl<W: Write> TensorWriter<W> {
         Ok(())
     }
 
+    /// True if not all tensors were begun.
+    pub(crate) fn has_upcoming(&self) -> bool {
+        !self.upcoming.is_empty()
+    }
+
     /// Appends bytes to the tensor that was begun.
     ///
     /// # Errors

@@ -32,3 +32,6 @@ const MAX_ARRAY_DEPTH: usize = 4;
 
 /// `GGML_MAX_DIMS`.
 const MAX_DIMENSIONS: usize = 4;
+
+#[cfg(test)]
+mod tests;
