@@ -10,7 +10,7 @@ use crate::general::{general_from_folder, general_text};
 use crate::gguf::{Gguf, Metadata};
 use crate::header_spec::{TensorFacts, spec_from_metadata};
 use crate::hf::config::spec_from_config;
-use crate::hf::weights::HfWeights;
+use crate::hf::HfWeights;
 use crate::sizes::{SpecError, rope_factors};
 use crate::stored::{FileBytes, StoredTensor, TensorFiles};
 use crate::tensor_rows::TensorRows;
@@ -75,7 +75,10 @@ impl Checkpoint {
                 Some(folder) => Self::open_folder(folder),
                 None => Err(ModelError::UnknownFormat { path: path.to_owned() }),
             },
-            "bin" | "pt" | "pth" | "pkl" | "ckpt" => Err(ModelError::Pickle { path: path.to_owned() }),
+            "bin" | "pt" | "pth" | "pkl" | "ckpt" => Err(ModelError::OnlyPickle {
+                folder: path.parent().unwrap_or(Path::new(".")).to_owned(),
+                files: path.file_name().map(|name| name.to_string_lossy().into_owned()).into_iter().collect(),
+            }),
             _ => Err(ModelError::UnknownFormat { path: path.to_owned() }),
         }
     }
@@ -173,13 +176,13 @@ impl Checkpoint {
 
     fn check_vocabulary(self) -> Result<Self, ModelError> {
         let Some(tokenizer) = &self.tokenizer else { return Ok(self) };
-        if tokenizer.tokens().len() == self.spec.vocabulary_size {
+        if tokenizer.tokens.len() == self.spec.vocabulary_size {
             return Ok(self);
         }
         Err(ModelError::VocabularySize {
             path: self.source,
             embedding_rows: self.spec.vocabulary_size,
-            tokens: tokenizer.tokens().len(),
+            tokens: tokenizer.tokens.len(),
         })
     }
 

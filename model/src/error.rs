@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use crate::dequantize::DequantizeError;
 use crate::gguf::GgufError;
 use crate::hf::SafetensorsError;
+use crate::sizes::SpecError;
+use crate::tokenizer::TokenizerError;
 use crate::tensor_writer::TensorWriteError;
 
 /// A file that cannot be used, and why.
@@ -28,6 +31,28 @@ pub enum ModelError {
         folder.display(), files.join(", ")
     )]
     OnlyPickle { folder: PathBuf, files: Vec<String> },
+    #[error("`{}` is no format that we read; give a Hugging Face folder or a .gguf file", path.display())]
+    UnknownFormat { path: PathBuf },
+    #[error("`{}` has no config.json, and not exactly one .gguf file either", folder.display())]
+    NoConfig { folder: PathBuf },
+    #[error("`{}` has {bytes} bytes, more than the {limit} that such a file may have", path.display())]
+    TooLarge { path: PathBuf, bytes: u64, limit: u64 },
+    #[error("`{}` is not valid JSON: {source}", path.display())]
+    Json { path: PathBuf, source: serde_json::Error },
+    #[error("`{}`: {source}", path.display())]
+    Spec { path: PathBuf, source: SpecError },
+    #[error("`{}`: {source}", path.display())]
+    Tokenizer { path: PathBuf, source: TokenizerError },
+    #[error("`{}` has {tokens} tokens in its tokenizer and {embedding_rows} rows in its token embedding", path.display())]
+    VocabularySize { path: PathBuf, embedding_rows: usize, tokens: usize },
+    #[error("`{}` lacks tensor `{name}`", path.display())]
+    MissingTensor { path: PathBuf, name: String },
+    #[error("`{}` has tensor `{name}`, which this architecture does not use", path.display())]
+    SurplusTensor { path: PathBuf, name: String },
+    #[error("`{}`: tensor `{name}` has shape {found:?}, expected {expected:?}", path.display())]
+    WrongShape { path: PathBuf, name: String, expected: Vec<usize>, found: Vec<usize> },
+    #[error("tensor `{tensor}`: {source}")]
+    Dequantize { tensor: String, source: DequantizeError },
     #[error("`{}`: {source}", path.display())]
     TensorWrite { path: PathBuf, source: TensorWriteError },
     #[error("`{}` has {file_bytes} bytes now, too few for tensor `{tensor}`; it was changed while in use", path.display())]

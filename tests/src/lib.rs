@@ -1,4 +1,6 @@
 //! Shared support for the end-to-end tests and benchmarks.
 
+pub mod fixtures;
 pub mod ggml;
+pub mod judge;
 pub mod random;
