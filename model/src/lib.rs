@@ -9,8 +9,10 @@ pub mod spec;
 pub mod stored;
 pub mod tensor_type;
 pub mod tensor_writer;
+pub mod tokenizer;
 
 pub use error::ModelError;
 pub use role::{Role, TensorId};
 pub use spec::{Family, ModelSpec};
 pub use tensor_type::TensorType;
+pub use tokenizer::Tokenizer;
