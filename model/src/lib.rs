@@ -28,3 +28,4 @@ pub use role::{Role, TensorId};
 pub use sizes::{SpecError, rope_factors};
 pub use spec::{Family, ModelSpec};
 pub use tensor_type::TensorType;
+pub use tokenizer::Tokenizer;
