@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::Path;
 
-use super::header::read_header;
 use super::*;
 use crate::stored::{NewTensor, StoredTensor};
 use crate::{ModelError, TensorType};
