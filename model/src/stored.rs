@@ -1,6 +1,7 @@
 //! Tensors as they lie in files, and the bytes of one of them at a time.
 
 use std::fs::File;
+use std::io;
 use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -102,26 +103,18 @@ impl TensorFiles {
     /// When the tensor belongs to other files: its `file` is no index of this list.
     pub fn map(&self, tensor: &StoredTensor) -> Result<TensorBytes, ModelError> {
         let file = &self.files[tensor.file];
-        let gone = |file_bytes: u64| ModelError::TensorGone {
-            path: file.path().to_owned(),
-            tensor: tensor.name.clone(),
-            file_bytes,
-        };
-        let end = tensor.offset.checked_add(tensor.bytes);
+        let unreadable = |source| ModelError::Io { path: file.path().to_owned(), source };
+        let file_bytes = file.bytes().map_err(unreadable)?;
+        if tensor.offset.checked_add(tensor.bytes).is_none_or(|end| end > file_bytes) {
+            let (path, tensor) = (file.path().to_owned(), tensor.name.clone());
+            return Err(ModelError::TensorGone { path, tensor, file_bytes });
+        }
         match file {
-            OpenFile::Disk { path, file } => {
-                let unreadable = |source| ModelError::Io { path: path.clone(), source };
-                let file_bytes = file.metadata().map_err(unreadable)?.len();
-                if end.is_none_or(|end| end > file_bytes) {
-                    return Err(gone(file_bytes));
-                }
-                map_range(file, tensor.offset, tensor.bytes as usize).map_err(unreadable)
-            }
+            OpenFile::Disk { file, .. } => map_range(file, tensor.offset, tensor.bytes).map_err(unreadable),
             OpenFile::Memory { bytes, .. } => {
-                let range = tensor.offset as usize..end.unwrap_or(u64::MAX) as usize;
-                if bytes.get(range.clone()).is_none() {
-                    return Err(gone(bytes.len() as u64));
-                }
+                // what is inside a slice is counted in usize
+                let start = tensor.offset as usize;
+                let range = start..start + tensor.bytes as usize;
                 Ok(TensorBytes(Inner::Memory { bytes: bytes.clone(), range }))
             }
         }
@@ -129,6 +122,14 @@ impl TensorFiles {
 }
 
 impl OpenFile {
+    /// The length of the file now.
+    fn bytes(&self) -> io::Result<u64> {
+        match self {
+            Self::Disk { file, .. } => Ok(file.metadata()?.len()),
+            Self::Memory { bytes, .. } => Ok(bytes.len() as u64),
+        }
+    }
+
     fn path(&self) -> &Path {
         match self {
             Self::Disk { path, .. } | Self::Memory { name: path, .. } => path,
@@ -136,7 +137,8 @@ impl OpenFile {
     }
 }
 
-fn map_range(file: &File, offset: u64, bytes: usize) -> std::io::Result<TensorBytes> {
+fn map_range(file: &File, offset: u64, bytes: u64) -> io::Result<TensorBytes> {
+    let bytes = usize::try_from(bytes).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
     // SAFETY: a map is sound as long as nobody changes or shortens the file while it lives. Nothing in this program writes to a file in
     // place: all writing is to a new file that is then renamed over the old one, which leaves the mapped one as it was. The
     // range was inside the file just before. Against other programs that truncate a model while we read it there is no

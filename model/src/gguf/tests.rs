@@ -241,13 +241,8 @@ fn tensors_have_one_to_four_dimensions_none_of_them_empty() {
 fn sizes_beyond_counting_are_refused() {
     for dimensions in [&[1 << 32, 1 << 32][..], &[1 << 62, 3], &[1 << 63], &[1 << 62]] {
         let error = Bytes::start(1, 0).tensor("t", dimensions, F32, 0).data(64).error();
-        assert!(
-            matches!(error, GgufError::TensorTooLarge { .. } | GgufError::OutsideFile { .. }),
-            "{dimensions:?}: {error}"
-        );
+        assert!(matches!(error, GgufError::TensorTooLarge { .. }), "{dimensions:?}: {error}");
     }
-    let error = Bytes::start(1, 0).tensor("t", &[1 << 32, 1 << 32], F32, 0).data(64).error();
-    assert!(matches!(error, GgufError::TensorTooLarge { .. }));
 }
 
 #[test]

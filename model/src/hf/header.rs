@@ -16,9 +16,12 @@ use crate::stored::StoredTensor;
 /// Bytes of the number in front of the header.
 const LENGTH_BYTES: u64 = 8;
 
-/// Reads the header from the start of a safetensors file of `file_bytes` bytes. Tensors come in the order of their data; `file` is what
-/// [`StoredTensor::file`] will be.
-pub(super) fn read_header(
+/// Reads the header from the start of a safetensors file of `file_bytes` bytes, and nothing behind it. Tensors come in
+/// the order of their data; `file` is what [`StoredTensor::file`] will be.
+///
+/// # Errors
+/// Every way in which the bytes are not a safetensors file that we can use; see [`SafetensorsError`].
+pub fn read_header(
     mut reader: impl Read,
     file_bytes: u64,
     file: usize,

@@ -11,6 +11,7 @@ mod write;
 
 pub use error::SafetensorsError;
 pub use folder::find_file;
+pub use header::read_header;
 pub use layout::SafetensorsLayout;
 pub use weights::HfWeights;
 pub use write::{DEFAULT_MAX_SHARD_BYTES, HfWeightsLayout, HfWeightsWriter};
