@@ -180,7 +180,16 @@ pub struct Perplexity {
     pub scored_tokens: u64,
 }
 
-/// The perplexity over the first `chunks` chunks of 512 tokens of a text file; with `base`, also writes that
+/// How a text is cut to be measured.
+#[derive(Debug, Clone, Copy)]
+pub struct Chunks {
+    /// How many chunks, from the beginning.
+    pub count: usize,
+    /// Tokens of each; the second half is scored. llama-perplexity takes 512 if not told otherwise.
+    pub length: usize,
+}
+
+/// The perplexity over the first chunks of a text file; with `base`, also writes that
 /// file of log-probabilities for [`divergence`], in llama.cpp's format.
 ///
 /// # Errors
@@ -188,11 +197,12 @@ pub struct Perplexity {
 pub fn perplexity(
     model: &Path,
     text: &Path,
-    chunks: usize,
+    chunks: Chunks,
     base: Option<&Path>,
 ) -> Result<Perplexity, JudgeError> {
     let mut command = judge("perplexity");
-    command.arg(model).arg(text).arg("--chunks").arg(chunks.to_string());
+    command.arg(model).arg(text);
+    command.arg("--chunks").arg(chunks.count.to_string()).arg("--ctx").arg(chunks.length.to_string());
     if let Some(base) = base {
         command.arg("--save-base").arg(base);
     }

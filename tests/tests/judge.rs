@@ -1,9 +1,10 @@
 //! The judge itself: does it tell right from wrong, on files that we did not write?
 
 use std::fs;
+use std::path::PathBuf;
 
 use secateur_tests::fixtures::{GEMMA, SMOLLM2, fixture};
-use secateur_tests::judge::{self, JudgeError, Prompt, Quantize, Specials};
+use secateur_tests::judge::{self, Chunks, JudgeError, Prompt, Quantize, Specials};
 
 #[test]
 fn loads_both_models() {
@@ -100,9 +101,54 @@ fn quantizes_as_told() {
 }
 
 #[test]
+fn divergence_is_nothing_from_itself_and_something_from_two_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let (parent, base, child) =
+        (fixture(SMOLLM2), folder.path().join("base"), folder.path().join("q2_k.gguf"));
+    let of_parent =
+        judge::perplexity(&parent, &judge_text(), Chunks { count: 4, length: 128 }, Some(&base)).unwrap();
+    assert_eq!(of_parent.scored_tokens, 4 * 63);
+    assert!((38.0..42.0).contains(&of_parent.perplexity), "{of_parent:?}");
+
+    let itself = judge::divergence(&parent, &base).unwrap();
+    assert_eq!(itself.perplexity, of_parent.perplexity);
+    // the base file keeps each log-probability to 1 part in 65,536: two that close below the top become one
+    assert!(itself.same_top > 0.99, "{itself:?}");
+    assert!(itself.maximum < 1e-3, "{itself:?}");
+
+    let to_two_bits = Quantize { file_type: "Q2_K", allow_requantize: true, ..Quantize::default() };
+    judge::quantize(&parent, &child, to_two_bits).unwrap();
+    let of_child = judge::divergence(&child, &base).unwrap();
+    assert!(of_child.mean > 0.1 && of_child.median < of_child.mean, "{of_child:?}");
+    assert!(
+        of_child.mean < of_child.percentile_99 && of_child.percentile_99 < of_child.maximum,
+        "{of_child:?}"
+    );
+    assert!(of_child.same_top < 0.9, "{of_child:?}");
+    assert!(of_child.perplexity > of_parent.perplexity, "{of_child:?}");
+}
+
+#[test]
+fn another_vocabulary_has_no_divergence() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = folder.path().join("base");
+    fs::write(
+        &base,
+        [b"_logits_".as_slice(), &512i32.to_le_bytes(), &7i32.to_le_bytes(), &0i32.to_le_bytes()].concat(),
+    )
+    .unwrap();
+    let error = judge::divergence(&fixture(SMOLLM2), &base).unwrap_err();
+    assert_eq!(error.to_string(), "the base has 7 tokens, the model 49152");
+}
+
+#[test]
 fn an_unknown_token_is_refused() {
     let error = judge::logits(&fixture(SMOLLM2), &[Prompt::Ids(vec![49_152])]).unwrap_err();
     assert_eq!(error.to_string(), "token 49152 is not in a vocabulary of 49152");
+}
+
+fn judge_text() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("data/judge.txt")
 }
 
 fn likeliest(row: &[f32]) -> u32 {
