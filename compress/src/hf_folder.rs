@@ -27,7 +27,7 @@ pub(crate) fn write_hf_folder(
     if let Some(tokenizer) = &checkpoint.tokenizer {
         let files = tokenizer.hf_files().map_err(|source| ModelError::Tokenizer {
             path: folder.to_owned(),
-            source: Box::new(source),
+            source,
         })?;
         for (name, bytes) in files {
             write_file(folder.join(name), &bytes)?;
@@ -72,7 +72,9 @@ fn encode(
     }
     let mut values = vec![0.0; chunk.len() * rows.row_len()];
     rows.read(chunk, &mut values)?;
-    values.iter_mut().for_each(|value| *value -= offset);
+    for value in &mut values {
+        *value -= offset;
+    }
     quantize_tensor(tensor_type, &values, rows.row_len(), None)
         .map_err(|source| CompressError::Quantize { tensor: name.to_owned(), source })
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::family::RowOrder;
 use crate::general::{general_from_folder, general_text};
-use crate::gguf::{Gguf, Metadata};
+use crate::gguf::{Gguf, Metadata, MetadataValue};
 use crate::header_spec::{TensorFacts, spec_from_metadata};
 use crate::hf::config::spec_from_config;
 use crate::hf::HfWeights;
@@ -119,10 +119,13 @@ impl Checkpoint {
                 (id, CheckpointTensor { stored, order, offset: 0.0 })
             })
             .collect();
-        let tokenizer = Tokenizer::from_gguf(&metadata).map_err(|source| ModelError::Tokenizer {
-            path: path.to_owned(),
-            source,
-        })?;
+        let tokenizer = match metadata.get("tokenizer.ggml.model").and_then(MetadataValue::as_str) {
+            None | Some("none" | "no_vocab") => None,
+            Some(_) => Some(Tokenizer::from_gguf(&metadata).map_err(|source| ModelError::Tokenizer {
+                path: path.to_owned(),
+                source,
+            })?),
+        };
         let checkpoint = Self {
             general: general_keys(&metadata),
             tokenizer,
@@ -160,7 +163,10 @@ impl Checkpoint {
                 (id, CheckpointTensor { stored, order: RowOrder::Plain, offset })
             })
             .collect();
-        let tokenizer = Tokenizer::from_hf_folder(folder, spec.vocabulary_size)
+        let has_tokenizer = ["tokenizer.json", "tokenizer.model"].into_iter().any(|name| folder.join(name).exists());
+        let tokenizer = has_tokenizer
+            .then(|| Tokenizer::from_hf_folder(folder, spec.vocabulary_size))
+            .transpose()
             .map_err(|source| ModelError::Tokenizer { path: folder.to_owned(), source })?;
         let checkpoint = Self {
             general: general_from_folder(folder, &spec)?,

@@ -93,7 +93,9 @@ impl TensorRows {
                     }
                 }
                 if *offset != 0.0 {
-                    out.iter_mut().for_each(|value| *value += offset);
+                    for value in out {
+                        *value += offset;
+                    }
                 }
                 Ok(())
             }

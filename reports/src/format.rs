@@ -1,6 +1,7 @@
 //! One table, many renderings.
 
-use comfy_table::{CellAlignment, ContentArrangement, presets};
+use comfy_table::presets;
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, TableStyle};
 use serde_json::{Map, Value};
 
 use crate::{Cell, Table};
@@ -35,9 +36,12 @@ fn titled(table: &Table, prefix: &str, body: &str) -> String {
     if table.title.is_empty() { format!("{body}\n") } else { format!("{prefix}{}\n{body}\n", table.title) }
 }
 
+/// One line, below the head.
+const STYLE: TableStyle = presets::NOTHING.header_separator(LineStyle::none().fill('─').junction('─'));
+
 fn terminal(table: &Table) -> String {
     let mut drawn = comfy_table::Table::new();
-    drawn.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    drawn.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic);
     drawn.set_header(table.columns.iter().map(|column| column.title));
     for row in &table.rows {
         drawn.add_row(row.iter().map(Cell::shown));
