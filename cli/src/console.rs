@@ -43,6 +43,14 @@ impl Console {
         print(&rendered.join("\n"))
     }
 
+    /// Prints a document as it would stand in a file: YAML, or JSON.
+    pub fn document(&self, document: &impl Serialize) -> anyhow::Result<()> {
+        if self.json {
+            return print(&format!("{}\n", serde_json::to_string_pretty(document)?));
+        }
+        print(&serde_saphyr::to_string(document)?)
+    }
+
     /// Tells the user something that is not the result.
     pub fn note(&self, message: &str) {
         if !self.quiet && !self.json {

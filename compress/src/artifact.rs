@@ -135,11 +135,12 @@ pub fn compress(
 }
 
 fn hash_sources(checkpoint: &Checkpoint) -> Result<Vec<SourceFile>, CompressError> {
-    checkpoint
-        .weight_files()
-        .filter(|path| path.is_file())
+    // the demo model is in no file
+    let weights = checkpoint.weight_files().filter(|path| path.is_file()).map(Path::to_owned);
+    weights
+        .chain(checkpoint.description_files())
         .map(|path| {
-            let (bytes, sha256) = sha256_file(path)?;
+            let (bytes, sha256) = sha256_file(&path)?;
             let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
             Ok(SourceFile { name, bytes, sha256 })
         })

@@ -213,6 +213,24 @@ impl Checkpoint {
         self.files.paths()
     }
 
+    /// The files of a Hugging Face folder that say what the model is, beside its weights.
+    pub fn description_files(&self) -> Vec<PathBuf> {
+        const NAMES: [&str; 6] = [
+            "config.json",
+            "generation_config.json",
+            "tokenizer.json",
+            "tokenizer.model",
+            "tokenizer_config.json",
+            "special_tokens_map.json",
+        ];
+        match self.origin {
+            Origin::Gguf => Vec::new(),
+            Origin::HuggingFace { .. } => {
+                NAMES.into_iter().map(|name| self.source.join(name)).filter(|path| path.is_file()).collect()
+            }
+        }
+    }
+
     /// How a tensor is stored; `None` if the files do not have it.
     pub fn stored_type(&self, id: TensorId) -> Option<TensorType> {
         self.tensors.get(&id).map(|tensor| tensor.stored.tensor_type)

@@ -20,6 +20,7 @@ pub struct Plan {
     /// `general.file_type` in GGUF (`enum llama_ftype`).
     pub file_type: u32,
     /// Every tensor, in the order in which it will be written.
+    #[serde(serialize_with = "one_line_each")]
     pub tensors: Vec<TensorPlan>,
     /// The Hugging Face folder that will stand beside the GGUF.
     pub hf: HfPlan,
@@ -27,9 +28,13 @@ pub struct Plan {
     pub gguf_bytes: u64,
 }
 
+/// Hundreds of tensors read best as lines.
+fn one_line_each<S: serde::Serializer>(tensors: &[TensorPlan], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(tensors.iter().map(serde_saphyr::FlowMap))
+}
+
 /// What will become of one tensor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct TensorPlan {
     /// Which tensor.
     #[serde(flatten)]

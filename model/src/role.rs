@@ -98,6 +98,7 @@ impl Role {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TensorId {
     /// From 0; `None` for tensors outside the layers.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub layer: Option<usize>,
     /// What it is for.
     pub role: Role,

@@ -117,11 +117,12 @@ impl Compression {
             notes.push(warning.clone());
         }
         let bits = self.gguf_bytes as f64 * 8.0 / self.parameters.max(1) as f64;
-        let ratio = self.source_bytes as f64 / self.gguf_bytes.max(1) as f64;
+        let share = self.gguf_bytes as f64 / self.source_bytes.max(1) as f64;
         let size = format!(
-            "model.gguf {} ({} bytes), {bits:.2} bits per weight, {ratio:.2}x smaller than the source",
+            "model.gguf {} ({} bytes), {bits:.2} bits per weight, {} of the source",
             units::bytes(self.gguf_bytes),
-            self.gguf_bytes
+            self.gguf_bytes,
+            units::percent(share)
         );
         notes.push(size);
         if let Some(tensor_type) = &self.hf_type {

@@ -1,5 +1,6 @@
 //! Shared support for the end-to-end tests and benchmarks.
 
+pub mod binary;
 pub mod fixtures;
 pub mod ggml;
 pub mod judge;

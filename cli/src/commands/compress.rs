@@ -27,11 +27,14 @@ pub fn run(arguments: &CompressArguments, console: &Console) -> anyhow::Result<E
     let budget = Budget { max_size: arguments.max_size };
     let verdicts = budget.judge(plan.gguf_bytes);
     let mut record = planned(&checkpoint, &plan);
-    if let (Some(folder), false) = (&arguments.out, arguments.dry_run) {
-        let outcome = carry_out(&checkpoint, &plan, folder, console)?;
-        add_outcome(&mut record, &outcome, started);
+    match &arguments.out {
+        Some(folder) if !arguments.dry_run => {
+            let outcome = carry_out(&checkpoint, &plan, folder, console)?;
+            add_outcome(&mut record, &outcome, started);
+            console.result(&record, &[record.table()])?;
+        }
+        _ => console.document(&plan)?,
     }
-    console.result(&record, &[record.table()])?;
     for note in record.notes() {
         console.note(&note);
     }

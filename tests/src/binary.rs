@@ -1,0 +1,55 @@
+//! The built `secateur` binary, run as a user runs it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// What a run left behind.
+#[derive(Debug)]
+pub struct Ran {
+    /// Its exit code.
+    pub code: i32,
+    /// Data.
+    pub stdout: String,
+    /// Messages.
+    pub stderr: String,
+}
+
+/// The binary that cargo built beside the tests.
+///
+/// # Panics
+/// When it is not there: the workspace was not built as a whole.
+pub fn path() -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows where it is");
+    let folder = test.ancestors().nth(2).expect("tests lie in target/<profile>/deps");
+    let binary = folder.join(format!("secateur{}", std::env::consts::EXE_SUFFIX));
+    assert!(binary.exists(), "{} is missing: test the whole workspace, as ./test does", binary.display());
+    binary
+}
+
+/// Runs it.
+///
+/// # Panics
+/// When it cannot be started or ends by a signal.
+pub fn run<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Ran {
+    let output = Command::new(path()).args(arguments).output().expect("the binary starts");
+    Ran {
+        code: output.status.code().expect("the binary ends by itself"),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Compresses with `--json` and gives the record.
+///
+/// # Panics
+/// When the exit code is not 0.
+pub fn compress(model: &Path, options: &[&str], out: &Path) -> Value {
+    let mut arguments = vec!["compress".into(), model.as_os_str().to_owned(), "--json".into()];
+    arguments.extend(options.iter().map(Into::into));
+    arguments.extend(["--out".into(), out.as_os_str().to_owned()]);
+    let ran = run(&arguments);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    serde_json::from_str(&ran.stdout).expect("--json prints JSON")
+}
