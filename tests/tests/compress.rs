@@ -214,3 +214,38 @@ fn a_real_model_goes_to_hugging_face_and_back_unchanged() {
         assert_eq!(ids(&first), ids(&back), "{name}");
     }
 }
+
+#[test]
+fn memory_is_bounded_by_the_largest_tensor() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("model");
+    let generated = Command::new(tool("generate-checkpoint"))
+        .args(["--gigabytes", "0.8", "--out"])
+        .arg(&model)
+        .status()
+        .unwrap();
+    assert!(generated.success());
+    let record = compress(&model, &["--type", "q8_0"], &folder.path().join("out"));
+    // the embedding, [32000, 2048]
+    let largest = 32_000 * 2048 * 4;
+    let peak = record["peak_memory"].as_u64().unwrap();
+    assert!(peak < 400_000_000 + 2 * largest, "{peak}");
+    assert!(peak < 500_000_000, "pieces of 16 MiB and one mapped tensor in f16: {peak}");
+}
+
+#[test]
+fn a_reference_checkpoint_is_near_its_source_and_exact_in_no_type() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("reference");
+    let made = Command::new(tool("reference-checkpoint")).arg(fixture(SMOLLM2)).arg("--out").arg(&out).status();
+    assert!(made.unwrap().success());
+    assert!(out.join("hf/model.safetensors").exists());
+    let record = compress(&out.join("model.gguf"), &["--type", "q4_1"], &folder.path().join("q4_1"));
+    let (name, distance) = (&record["worst_tensor"][0], record["worst_tensor"][1].as_f64().unwrap());
+    assert!((1e-3..2e-2).contains(&distance), "{name}: {distance}");
+}
+
+/// A developer's command of this workspace, built beside the tests.
+fn tool(name: &str) -> PathBuf {
+    secateur_tests::binary::path().with_file_name(name)
+}
