@@ -8,6 +8,9 @@ use super::{Special, TokenKind, Tokenizer, TokenizerError, TokenizerKind, pre_to
 impl Tokenizer {
     /// Checks that no token is there twice, that merges, byte tokens and special ids fit the vocabulary, and that the
     /// vocabulary has one token for each row of the embedding.
+    ///
+    /// # Errors
+    /// The first of these that does not hold.
     pub fn check(&self, vocabulary_size: usize) -> Result<(), TokenizerError> {
         if self.tokens.len() != vocabulary_size {
             return Err(TokenizerError::Vocabulary { tokenizer: self.tokens.len(), model: vocabulary_size });

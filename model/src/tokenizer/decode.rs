@@ -8,6 +8,9 @@ impl Tokenizer {
     /// The text of ids; bytes that are not UTF-8 become `U+FFFD`. Control tokens are spelled out, or left out.
     ///
     /// The space that encoding puts before a text is removed again.
+    ///
+    /// # Errors
+    /// When an id is not in the vocabulary.
     pub fn decode(&self, ids: &[u32], keep_special: bool) -> Result<String, TokenizerError> {
         let mut bytes = Vec::with_capacity(ids.len() * 4);
         for (position, &id) in ids.iter().enumerate() {
@@ -15,7 +18,7 @@ impl Tokenizer {
                 .tokens
                 .get(id as usize)
                 .ok_or(TokenizerError::IdOutOfRange { id, tokens: self.tokens.len() })?;
-            if !keep_special && matches!(token.kind, TokenKind::Control | TokenKind::Unknown) {
+            if !keep_special && token.is_control() {
                 continue;
             }
             let piece = self.bytes_of(id);
@@ -36,7 +39,9 @@ impl Tokenizer {
                 TokenizerKind::SentencePiece => token.text.replace(SPACE, " ").into_bytes(),
             },
             TokenKind::Byte => byte_of_token(&token.text).into_iter().collect(),
-            TokenKind::Unknown | TokenKind::Control | TokenKind::UserDefined => token.text.clone().into_bytes(),
+            TokenKind::Unknown | TokenKind::Control | TokenKind::UserDefined => {
+                token.text.clone().into_bytes()
+            }
             TokenKind::Unused => Vec::new(),
         }
     }

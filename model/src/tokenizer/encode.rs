@@ -24,17 +24,20 @@ pub struct Encoder {
 }
 
 enum Engine {
-    BytePair(BytePairs),
+    BytePair(Box<BytePairs>),
     SentencePiece(SentencePieces),
 }
 
 impl Encoder {
     /// Indexes the vocabulary. It takes tenths of a second; make one encoder and keep it.
+    ///
+    /// # Errors
+    /// When the parts of the tokenizer disagree; see [`Tokenizer::check`].
     pub fn new(tokenizer: &Tokenizer) -> Result<Self, TokenizerError> {
         tokenizer.check_itself()?;
         let engine = match &tokenizer.kind {
             TokenizerKind::BytePair { pre_tokenizer, merges } => {
-                Engine::BytePair(BytePairs::new(&tokenizer.tokens, pre_tokenizer, merges)?)
+                Engine::BytePair(Box::new(BytePairs::new(&tokenizer.tokens, pre_tokenizer, merges)?))
             }
             TokenizerKind::SentencePiece => Engine::SentencePiece(SentencePieces::new(tokenizer)?),
         };
@@ -49,6 +52,9 @@ impl Encoder {
     }
 
     /// The ids of a text.
+    ///
+    /// # Errors
+    /// When the regular expression of the pre-tokenizer gives up on a text.
     pub fn encode(&self, text: &str, options: EncodeOptions) -> Result<Vec<u32>, TokenizerError> {
         let mut ids = Vec::new();
         if options.add_special {

@@ -51,7 +51,9 @@ pub enum TokenizerError {
     DuplicateToken { text: String, first: usize, second: usize },
     #[error("the id {id} belongs to two tokens: `{first}` and `{second}`")]
     DuplicateId { id: u32, first: String, second: String },
-    #[error("merge {rank} (`{left}` with `{right}`) needs the token `{missing}`, which is not in the vocabulary")]
+    #[error(
+        "merge {rank} (`{left}` with `{right}`) needs the token `{missing}`, which is not in the vocabulary"
+    )]
     MergeWithoutToken { rank: usize, left: String, right: String, missing: String },
     #[error("token {id} is a byte by its type, but is spelled `{text}`; expected `<0x00>` to `<0xFF>`")]
     BrokenByteToken { id: usize, text: String },

@@ -26,6 +26,9 @@ const SENTENCE_PIECE_SPECIALS: [(Special, u32); 3] =
 
 impl Tokenizer {
     /// Reads the `tokenizer.*` keys. [`Tokenizer::check`] has been done but for the size of the model's vocabulary.
+    ///
+    /// # Errors
+    /// When a key is missing or has the wrong type, or parts disagree.
     pub fn from_gguf(metadata: &Metadata) -> Result<Self, TokenizerError> {
         let tokens = tokens(metadata)?;
         let kind = match metadata.require::<&str>(MODEL)? {
@@ -81,7 +84,10 @@ impl Tokenizer {
         }
         add(TOKEN_TYPE, self.tokens.iter().map(|token| token.kind as i32).collect::<Vec<_>>().into());
         if let TokenizerKind::BytePair { merges, .. } = &self.kind {
-            add(MERGES, merges.iter().map(|(left, right)| format!("{left} {right}")).collect::<Vec<_>>().into());
+            add(
+                MERGES,
+                merges.iter().map(|(left, right)| format!("{left} {right}")).collect::<Vec<_>>().into(),
+            );
         }
         for (special, id) in &self.specials {
             add(special.gguf_key(), (*id).into());

@@ -16,6 +16,8 @@ mod pre_tokenizer;
 mod sentence_piece;
 mod special;
 mod special_text;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

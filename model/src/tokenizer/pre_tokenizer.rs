@@ -58,7 +58,18 @@ const THREE_DIGITS: &str = r"[0-9][0-9][0-9]";
 static KNOWN: &[PreTokenizer] = &[
     PreTokenizer {
         name: "gpt-2",
-        aliases: &["phi-2", "mpt", "olmo", "jais", "trillion", "granite-docling", "exaone4", "mellum", "a.x-4.0", "gigachat"],
+        aliases: &[
+            "phi-2",
+            "mpt",
+            "olmo",
+            "jais",
+            "trillion",
+            "granite-docling",
+            "exaone4",
+            "mellum",
+            "a.x-4.0",
+            "gigachat",
+        ],
         splits: &[GPT2],
         steps: &[Step::ByteLevel { split: true }],
         ignore_merges: false,
@@ -94,7 +105,16 @@ static KNOWN: &[PreTokenizer] = &[
     },
     PreTokenizer {
         name: "qwen2",
-        aliases: &["stablelm2", "megrez", "deepseek-r1-qwen", "hunyuan", "kormo", "f2llmv2", "solar-open", "grok-2"],
+        aliases: &[
+            "stablelm2",
+            "megrez",
+            "deepseek-r1-qwen",
+            "hunyuan",
+            "kormo",
+            "f2llmv2",
+            "solar-open",
+            "grok-2",
+        ],
         splits: &[QWEN2],
         steps: &[Step::Regex(QWEN2_JSON), Step::ByteLevel { split: false }],
         ignore_merges: false,

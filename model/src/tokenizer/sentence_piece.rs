@@ -107,7 +107,10 @@ impl<'a> Chain<'a> {
             self.merge(&candidate);
         }
         let text = self.text;
-        self.symbols.into_iter().map(move |symbol| &text[symbol.start..symbol.end]).filter(|piece| !piece.is_empty())
+        self.symbols
+            .into_iter()
+            .map(move |symbol| &text[symbol.start..symbol.end])
+            .filter(|piece| !piece.is_empty())
     }
 
     fn consider(&mut self, left: usize, right: usize) {

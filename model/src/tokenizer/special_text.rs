@@ -111,11 +111,15 @@ impl SpecialTexts {
 
 /// True if this token is taken out of texts as a whole.
 fn is_special(token: &Token, parse_special: bool) -> bool {
-    let control = match token.kind {
-        TokenKind::Control | TokenKind::Unknown => true,
-        _ => ALWAYS_CONTROL.contains(&token.text.as_str()),
-    };
-    if control { parse_special } else { token.kind == TokenKind::UserDefined }
+    if token.is_control() { parse_special } else { token.kind == TokenKind::UserDefined }
+}
+
+impl Token {
+    /// True if the token steers the model or stands for the unknown, by its kind or by a text that always does.
+    pub(super) fn is_control(&self) -> bool {
+        matches!(self.kind, TokenKind::Control | TokenKind::Unknown)
+            || ALWAYS_CONTROL.contains(&self.text.as_str())
+    }
 }
 
 #[cfg(test)]

@@ -31,6 +31,11 @@ pub(super) fn of_config(folder: &Folder) -> Result<Option<Vec<AddedToken>>, Toke
 }
 
 impl AddedToken {
+    /// A user-defined piece of tokenizer.model.
+    pub(super) fn user_defined(id: u32, text: &str) -> Self {
+        Self { id, content: text.to_owned(), special: false, normalized: false }
+    }
+
     /// True for control tokens, also for those which the model's authors did not mark (`does_token_look_special`).
     pub(super) fn is_control(&self) -> bool {
         let text = self.content.as_str();

@@ -61,10 +61,7 @@ impl Folder {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let chat_template = match find(&files, CHAT_TEMPLATE) {
             Some(bytes) => Some(Value::String(text(bytes))),
-            None => match json(CHAT_TEMPLATE_JSON)?.get_mut("chat_template") {
-                Some(template) => Some(template.take()),
-                None => None,
-            },
+            None => json(CHAT_TEMPLATE_JSON)?.get_mut("chat_template").map(Value::take),
         };
         let config = match read_if_there(&path.join(CONFIG))? {
             Some(bytes) => parse(CONFIG, &bytes)?,

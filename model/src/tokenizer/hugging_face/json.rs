@@ -97,7 +97,9 @@ impl TokenizerJson {
         }
         any(&self.normalizer, &|step| step["type"] == "Prepend")
             || any(&self.pre_tokenizer, &|step| {
-                step["type"] == "Metaspace" && step["prepend_scheme"] != "never" && step["add_prefix_space"] != false
+                step["type"] == "Metaspace"
+                    && step["prepend_scheme"] != "never"
+                    && step["add_prefix_space"] != false
             })
     }
 }

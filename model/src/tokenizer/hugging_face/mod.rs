@@ -3,6 +3,8 @@
 //! Reading gives what llama.cpp's `convert_hf_to_gguf.py` writes into GGUF metadata (`_set_vocab_gpt2`,
 //! `_create_vocab_sentencepiece` and `SpecialVocab` there), with these differences:
 //! - the pre-tokenizer is recognized by its structure, not by a hash of ids;
+//! - user-defined pieces of `tokenizer.model` are user-defined, also where no config repeats them;
+//! - an added token that merely looks as if it were spelled in the byte alphabet keeps its text;
 //! - a SentencePiece tokenizer without `tokenizer.model` gets scores from the order of its merges. The converter gives
 //!   each token the same score, with which llama.cpp merges from left to right and gives other ids than the model
 //!   was trained on.
@@ -33,6 +35,9 @@ const NO_BOS_VOCABULARY: usize = 49152;
 impl Tokenizer {
     /// Reads the tokenizer of a Hugging Face folder. Rows of the embedding without a token get one of
     /// [`TokenKind::Unused`], spelled `[PAD17]`; `vocabulary_size` is the number of rows.
+    ///
+    /// # Errors
+    /// When files are missing, broken or of another kind, or parts disagree; see [`Tokenizer::check`].
     pub fn from_hf_folder(folder: &Path, vocabulary_size: usize) -> Result<Self, TokenizerError> {
         let folder = Folder::read(folder)?;
         let json = folder.tokenizer_json.as_ref();
@@ -78,6 +83,9 @@ impl Tokenizer {
     }
 
     /// The files of a Hugging Face folder, name and content: those that the value was read from, or new ones.
+    ///
+    /// # Errors
+    /// When parts disagree; see [`Tokenizer::check`].
     pub fn hf_files(&self) -> Result<Vec<(String, Vec<u8>)>, TokenizerError> {
         match &self.hf_files {
             Some(files) => Ok(files.clone()),
@@ -124,7 +132,11 @@ impl Places {
         match place {
             None => *place = Some(token),
             Some(first) => {
-                return Err(TokenizerError::DuplicateId { id, first: first.text.clone(), second: token.text });
+                return Err(TokenizerError::DuplicateId {
+                    id,
+                    first: first.text.clone(),
+                    second: token.text,
+                });
             }
         }
         Ok(())

@@ -84,7 +84,8 @@ fn read_piece(mut fields: Fields, id: usize) -> Result<Token, TokenizerError> {
     while let Some(field) = fields.next()? {
         match field {
             (piece::TEXT, Value::Bytes(text)) => {
-                let text = std::str::from_utf8(text.bytes).map_err(|_| TokenizerError::PieceNotUtf8 { id })?;
+                let text =
+                    std::str::from_utf8(text.bytes).map_err(|_| TokenizerError::PieceNotUtf8 { id })?;
                 text.clone_into(&mut token.text);
             }
             (piece::SCORE, Value::Float(score)) => token.score = score,

@@ -19,7 +19,10 @@ pub(super) fn read(
     }
     for added in added::of_both_files(folder)? {
         if added.id as usize >= vocabulary_size {
-            return Err(TokenizerError::Vocabulary { tokenizer: added.id as usize + 1, model: vocabulary_size });
+            return Err(TokenizerError::Vocabulary {
+                tokenizer: added.id as usize + 1,
+                model: vocabulary_size,
+            });
         }
         places.cover(added.id, token(&added));
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::added;
 use super::files::{ADDED_TOKENS, Folder};
-use super::json::TokenizerJson;
+use super::json::{AddedToken, TokenizerJson};
 use super::model_file::ModelFile;
 use super::{Places, Token, TokenKind, TokenizerError};
 use crate::tokenizer::byte_alphabet::byte_of_token;
@@ -21,12 +21,11 @@ pub(super) fn from_model(
 ) -> Result<Vec<Token>, TokenizerError> {
     let mut places = Places::new(vocabulary_size);
     for (id, piece) in (0..).zip(&model.pieces) {
-        // the converter knows no user-defined pieces; it takes them from the configs
-        let kind = match piece.kind {
-            TokenKind::UserDefined => TokenKind::Normal,
-            kind => kind,
+        let token = match piece.kind {
+            TokenKind::UserDefined => token(AddedToken::user_defined(id, &piece.text)),
+            _ => piece.clone(),
         };
-        places.put(id, Token { kind, ..piece.clone() })?;
+        places.put(id, token)?;
     }
     if let Some(added) = folder.added_tokens.as_object() {
         for (text, id) in added {
@@ -70,14 +69,17 @@ fn cover_added(places: &mut Places, folder: &Folder) -> Result<(), TokenizerErro
         None => folder.tokenizer_json.as_ref().map_or_else(Vec::new, |json| json.added_tokens.clone()),
     };
     for added in tokens {
-        let (text, kind) = if added.is_control() {
-            (added.content, TokenKind::Control)
-        } else {
-            (added.plain_text(), TokenKind::UserDefined)
-        };
-        places.cover(added.id, Token { text, score: ADDED_SCORE, kind });
+        places.cover(added.id, token(added));
     }
     Ok(())
+}
+
+fn token(added: AddedToken) -> Token {
+    if added.is_control() {
+        Token { text: added.content, score: ADDED_SCORE, kind: TokenKind::Control }
+    } else {
+        Token { text: added.plain_text(), score: ADDED_SCORE, kind: TokenKind::UserDefined }
+    }
 }
 
 /// Scores as SentencePiece's trainer gives them: 0, -1, -2 … in the order in which pieces were made, then the pieces

@@ -47,7 +47,8 @@ pub(super) fn read(folder: &Folder, tokens: &[Token], fallback: Vec<(Special, u3
         None => tokens.iter().position(|token| token.text == *text).map(|id| id as u32),
     };
     let by_text = texts.iter().filter_map(|(&special, text)| Some((special, id_of(text)?)));
-    let by_config = ASSIGNED.into_iter().filter_map(|special| Some((special, id_in_config(&folder.config, special)?)));
+    let by_config =
+        ASSIGNED.into_iter().filter_map(|special| Some((special, id_in_config(&folder.config, special)?)));
     for (role, id) in by_text.chain(by_config).chain(fallback) {
         if (id as usize) < tokens.len() {
             special.ids.entry(role).or_insert(id);
@@ -154,12 +155,15 @@ impl SpecialTokens {
     }
 
     fn read_chat_templates(&mut self, folder: &Folder) {
-        let of_config = Some(&folder.tokenizer_config["chat_template"]).filter(|template| !template.is_null());
+        let of_config =
+            Some(&folder.tokenizer_config["chat_template"]).filter(|template| !template.is_null());
         match of_config.or(folder.chat_template.as_ref()) {
             Some(Value::String(template)) => self.chat_template = Some(template.clone()),
             Some(Value::Array(templates)) => {
                 for template in templates {
-                    if let (Some(name), Some(text)) = (template["name"].as_str(), template["template"].as_str()) {
+                    if let (Some(name), Some(text)) =
+                        (template["name"].as_str(), template["template"].as_str())
+                    {
                         self.add_chat_template(name, text);
                     }
                 }

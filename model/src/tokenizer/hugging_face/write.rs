@@ -26,6 +26,7 @@ const NAMED: [Special; 6] = [
 ];
 
 pub(super) fn files(tokenizer: &Tokenizer) -> Result<Vec<(String, Vec<u8>)>, TokenizerError> {
+    tokenizer.check_itself()?;
     let bytes = |file, json: serde_json::Result<Vec<u8>>| match json {
         Ok(bytes) => Ok((String::from(file), bytes)),
         Err(source) => Err(TokenizerError::Json { file, source }),
@@ -44,24 +45,12 @@ struct TokenizerJson<'a> {
     version: &'static str,
     truncation: Option<()>,
     padding: Option<()>,
-    added_tokens: Vec<AddedToken<'a>>,
+    added_tokens: Vec<Map<String, Value>>,
     normalizer: Value,
     pre_tokenizer: Value,
     post_processor: Value,
     decoder: Value,
     model: Model<'a>,
-}
-
-#[derive(Serialize)]
-struct AddedToken<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<usize>,
-    content: &'a str,
-    single_word: bool,
-    lstrip: bool,
-    rstrip: bool,
-    normalized: bool,
-    special: bool,
 }
 
 #[derive(Serialize)]
@@ -83,7 +72,7 @@ fn tokenizer_json(tokenizer: &Tokenizer) -> Result<TokenizerJson<'_>, TokenizerE
         version: "1.0",
         truncation: None,
         padding: None,
-        added_tokens: added_tokens(tokenizer).map(|(id, token)| AddedToken { id: Some(id), ..token }).collect(),
+        added_tokens: added_tokens(tokenizer).map(with_id).collect(),
         normalizer: Value::Null,
         pre_tokenizer: Value::Null,
         post_processor: Value::Null,
@@ -116,7 +105,8 @@ fn byte_pair<'a>(
     merges: &'a [(String, String)],
 ) -> TokenizerJson<'a> {
     // it changes offsets only
-    let offsets = json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true});
+    let offsets =
+        json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true});
     TokenizerJson {
         normalizer: if known.compose { json!({"type": "NFC"}) } else { Value::Null },
         pre_tokenizer: known.to_json(),
@@ -170,7 +160,7 @@ fn vocabulary(tokenizer: &Tokenizer) -> IndexMap<&str, usize> {
 }
 
 /// The tokens that are found in texts as a whole, with their ids.
-fn added_tokens(tokenizer: &Tokenizer) -> impl Iterator<Item = (usize, AddedToken<'_>)> {
+fn added_tokens(tokenizer: &Tokenizer) -> impl Iterator<Item = (usize, Map<String, Value>)> {
     tokenizer.tokens.iter().enumerate().filter_map(|(id, token)| {
         let special = match token.kind {
             TokenKind::Control | TokenKind::Unknown => true,
@@ -180,19 +170,28 @@ fn added_tokens(tokenizer: &Tokenizer) -> impl Iterator<Item = (usize, AddedToke
         // a reader spells out the byte alphabet in tokens that are not normalized
         let normalized = matches!(tokenizer.kind, TokenizerKind::BytePair { .. })
             && bytes_of_text(&token.text).is_some_and(|bytes| bytes != token.text.as_bytes());
-        let content = token.text.as_str();
-        let added =
-            AddedToken { id: None, content, single_word: false, lstrip: false, rstrip: false, normalized, special };
+        let mut added = Map::new();
+        added.insert("content".to_owned(), token.text.as_str().into());
+        let switches = [("single_word", false), ("lstrip", false), ("rstrip", false)];
+        for (key, on) in switches.into_iter().chain([("normalized", normalized), ("special", special)]) {
+            added.insert(key.to_owned(), on.into());
+        }
         Some((id, added))
     })
 }
 
+fn with_id((id, token): (usize, Map<String, Value>)) -> Map<String, Value> {
+    std::iter::once(("id".to_owned(), id.into())).chain(token).collect()
+}
+
 /// The pairs that become a token, for all tokens from the highest score down. For one token, the pair with the longer
 /// left part goes first, as in transformers' conversion of SentencePiece models.
-fn merges_by_score<'a>(tokenizer: &'a Tokenizer, vocabulary: &IndexMap<&'a str, usize>) -> Vec<(&'a str, &'a str)> {
-    let is_text = |text: &str| {
-        vocabulary.get(text).is_some_and(|&id| tokenizer.tokens[id].kind == TokenKind::Normal)
-    };
+fn merges_by_score<'a>(
+    tokenizer: &'a Tokenizer,
+    vocabulary: &IndexMap<&'a str, usize>,
+) -> Vec<(&'a str, &'a str)> {
+    let is_text =
+        |text: &str| vocabulary.get(text).is_some_and(|&id| tokenizer.tokens[id].kind == TokenKind::Normal);
     let mut made: Vec<_> = tokenizer.tokens.iter().filter(|token| token.kind == TokenKind::Normal).collect();
     made.sort_by(|first, second| second.score.total_cmp(&first.score));
     let mut merges = Vec::new();
@@ -225,7 +224,9 @@ fn template(tokenizer: &Tokenizer) -> Option<Value> {
     let second = if tokenizer.add_sep.is_some() { (bos, eos) } else { (None, None) };
     let mut pair = whole("A", 0, bos, eos.and(second.1));
     pair.extend(whole("B", 1, second.0, eos));
-    let described = |id: &u32| (content(*id).to_owned(), json!({"id": content(*id), "ids": [id], "tokens": [content(*id)]}));
+    let described = |id: &u32| {
+        (content(*id).to_owned(), json!({"id": content(*id), "ids": [id], "tokens": [content(*id)]}))
+    };
     let specials: Map<String, Value> = bos.iter().chain(&eos).map(described).collect();
     Some(json!({
         "type": "TemplateProcessing",
@@ -247,7 +248,7 @@ fn tokenizer_config(tokenizer: &Tokenizer) -> Value {
         set("add_prefix_space", add.into());
     }
     let added: Map<String, Value> =
-        added_tokens(tokenizer).map(|(id, token)| (id.to_string(), json!(token))).collect();
+        added_tokens(tokenizer).map(|(id, token)| (id.to_string(), token.into())).collect();
     set("added_tokens_decoder", added.into());
     for (key, text) in special_tokens(tokenizer) {
         set(&key, text);
@@ -274,9 +275,8 @@ fn chat_templates(tokenizer: &Tokenizer) -> Option<Value> {
 
 /// `bos_token` and so on.
 fn special_tokens(tokenizer: &Tokenizer) -> Map<String, Value> {
-    let entry = |special: Special| {
-        Some((format!("{}_token", special.hf_name()?), text(tokenizer, special)?.into()))
-    };
+    let entry =
+        |special: Special| Some((format!("{}_token", special.hf_name()?), text(tokenizer, special)?.into()));
     NAMED.into_iter().filter_map(entry).collect()
 }
 

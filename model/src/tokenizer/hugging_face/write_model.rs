@@ -12,9 +12,8 @@ pub(super) fn write(tokenizer: &Tokenizer) -> Option<Vec<u8>> {
     if tokenizer.kind != TokenizerKind::SentencePiece || !matches!(byte_tokens, 0 | 256) {
         return None;
     }
-    let padding = |(id, token): (usize, &Token)| {
-        token.kind == TokenKind::Unused && token.text == format!("[PAD{id}]")
-    };
+    let padding =
+        |(id, token): (usize, &Token)| token.kind == TokenKind::Unused && token.text == format!("[PAD{id}]");
     let count = 1 + (0..tokenizer.tokens.len()).rev().find(|&id| !padding((id, &tokenizer.tokens[id])))?;
 
     let mut file = Message::default();
