@@ -56,7 +56,7 @@ const TENSORS: [TensorRow; 16] = [
     ),
 ];
 
-const KEYS: [KeyRow; 14] = [
+const KEYS: [KeyRow; 15] = [
     key(Field::ContextLength, "max_position_embeddings", "context_length", Written::Always),
     key(Field::HiddenSize, "hidden_size", "embedding_length", Written::Always),
     key(Field::LayerCount, "num_hidden_layers", "block_count", Written::Always),
@@ -70,5 +70,6 @@ const KEYS: [KeyRow; 14] = [
     key(Field::Window, "sliding_window", "attention.sliding_window", Written::IfNeeded),
     key(Field::KvHeads, "num_key_value_heads", "attention.head_count_kv", Written::Always),
     key(Field::LocalRopeTheta, "rope_local_base_freq", "rope.freq_base_swa", Written::IfNeeded),
+    key(Field::VocabularySize, "vocab_size", "vocab_size", Written::Never),
     key(Field::AttentionScaleBase, "query_pre_attn_scalar", "", Written::Never),
 ];
