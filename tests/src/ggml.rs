@@ -67,11 +67,28 @@ impl Ggml {
         row_len: usize,
         importance: Option<&[f32]>,
     ) -> Vec<u8> {
-        assert!(
-            values.len().is_multiple_of(row_len) && importance.is_none_or(|weights| weights.len() == row_len)
-        );
+        let row_bytes = tensor_type.row_bytes(row_len).expect("rows fill blocks");
+        let mut out = vec![0; values.len() / row_len * row_bytes];
+        self.quantize_into(tensor_type, values, row_len, importance, &mut out);
+        out
+    }
+
+    /// As [`Self::quantize`], into memory that is there already.
+    ///
+    /// # Panics
+    /// If the lengths do not fit each other.
+    pub fn quantize_into(
+        &self,
+        tensor_type: TensorType,
+        values: &[f32],
+        row_len: usize,
+        importance: Option<&[f32]>,
+        out: &mut [u8],
+    ) {
         let rows = values.len() / row_len;
-        let mut out = vec![0; rows * tensor_type.row_bytes(row_len).expect("rows fill blocks")];
+        assert_eq!(rows * row_len, values.len());
+        assert_eq!(Some(out.len()), tensor_type.row_bytes(row_len).map(|bytes| rows * bytes));
+        assert!(importance.is_none_or(|weights| weights.len() == row_len));
         // SAFETY: the signature is that of `ggml.h`; source, importance and output have the sizes that it asks for.
         let written = unsafe {
             let quantize =
@@ -87,7 +104,6 @@ impl Ggml {
             )
         };
         assert_eq!(written, out.len(), "{tensor_type}");
-        out
     }
 
     /// What ggml reads from stored numbers.

@@ -2,7 +2,10 @@
 
 use secateur_model::TensorType;
 
-use super::{QuantizeError, float, legacy, mxfp4};
+#[cfg(target_arch = "x86_64")]
+use super::vector::Avx2;
+use super::vector::{Portable, Vector};
+use super::{QuantizeError, float, k_affine, k_symmetric, legacy, mxfp4, weighted_blocks};
 
 /// One storage type: how a row becomes bytes.
 ///
@@ -12,7 +15,7 @@ use super::{QuantizeError, float, legacy, mxfp4};
 pub trait Encoder {
     /// Stores a row whose numbers are finite and fill whole blocks, in exactly as many bytes as they take.
     /// `importance` has the length of the row and no number below 1e-6 in it.
-    fn encode(row: &[f32], importance: Option<&[f32]>, out: &mut [u8]);
+    fn encode<V: Vector>(row: &[f32], importance: Option<&[f32]>, out: &mut [u8]);
 }
 
 /// Encodes rows whose lengths have been checked.
@@ -33,7 +36,14 @@ pub fn encode_rows(
         TensorType::Q4_1 => rows::<legacy::Q4_1>,
         TensorType::Q4_0 => rows::<legacy::Q4_0>,
         TensorType::MXFP4 => rows::<mxfp4::Mxfp4>,
-        _ => rows::<legacy::Q4_0>,
+        TensorType::Q5_K => rows::<k_affine::Q5K>,
+        TensorType::Q4_K => rows::<k_affine::Q4K>,
+        TensorType::Q2_K => rows::<k_affine::Q2K>,
+        TensorType::IQ4_NL => rows::<weighted_blocks::Iq4Nl>,
+        TensorType::IQ4_XS => rows::<k_symmetric::Iq4Xs>,
+        TensorType::Q6_K => rows::<k_symmetric::Q6K>,
+        TensorType::Q3_K => rows::<k_symmetric::Q3K>,
+        _ => return Err(QuantizeError::Unsupported { tensor_type }),
     };
     encode(values, row_len, importance, out)
 }
@@ -52,7 +62,7 @@ fn rows<E: Encoder>(
         // SAFETY: both instruction sets that the function is compiled for were just found on this machine.
         return unsafe { rows_with_avx2::<E>(values, row_len, importance, out) };
     }
-    rows_with_any::<E>(values, row_len, importance, out)
+    rows_with::<E, Portable>(values, row_len, importance, out)
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -63,11 +73,11 @@ fn rows_with_avx2<E: Encoder>(
     importance: Option<&[f32]>,
     out: &mut [u8],
 ) -> Result<(), QuantizeError> {
-    rows_with_any::<E>(values, row_len, importance, out)
+    rows_with::<E, Avx2>(values, row_len, importance, out)
 }
 
 #[inline(always)]
-fn rows_with_any<E: Encoder>(
+fn rows_with<E: Encoder, V: Vector>(
     values: &[f32],
     row_len: usize,
     importance: Option<&[f32]>,
@@ -79,7 +89,7 @@ fn rows_with_any<E: Encoder>(
         if !all_finite(values) {
             return Err(not_finite(row, values));
         }
-        E::encode(values, importance, out);
+        E::encode::<V>(values, importance, out);
     }
     Ok(())
 }

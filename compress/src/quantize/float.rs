@@ -4,6 +4,7 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 
 use super::dispatch::Encoder;
+use super::vector::Vector;
 
 /// As they are.
 pub struct F32;
@@ -16,7 +17,7 @@ pub struct Bf16;
 
 impl Encoder for F32 {
     #[inline(always)]
-    fn encode(row: &[f32], _: Option<&[f32]>, out: &mut [u8]) {
+    fn encode<V: Vector>(row: &[f32], _: Option<&[f32]>, out: &mut [u8]) {
         for (stored, value) in out.as_chunks_mut().0.iter_mut().zip(row) {
             *stored = value.to_le_bytes();
         }
@@ -25,7 +26,7 @@ impl Encoder for F32 {
 
 impl Encoder for F16 {
     #[inline(always)]
-    fn encode(row: &[f32], _: Option<&[f32]>, out: &mut [u8]) {
+    fn encode<V: Vector>(row: &[f32], _: Option<&[f32]>, out: &mut [u8]) {
         /// Numbers narrowed through one buffer at a time: `out` may start at any address.
         const BATCH: usize = 256;
 
@@ -42,7 +43,7 @@ impl Encoder for F16 {
 
 impl Encoder for Bf16 {
     #[inline(always)]
-    fn encode(row: &[f32], _: Option<&[f32]>, out: &mut [u8]) {
+    fn encode<V: Vector>(row: &[f32], _: Option<&[f32]>, out: &mut [u8]) {
         for (stored, value) in out.as_chunks_mut().0.iter_mut().zip(row) {
             let bits = value.to_bits();
             let rounded = bits + 0x7fff + (bits >> 16 & 1);

@@ -6,6 +6,9 @@
 use half::f16;
 
 use super::dispatch::Encoder;
+use super::pack::nibbles;
+use super::vector::Vector;
+use super::weighted_blocks as blocks;
 
 /// Numbers per block.
 const LEN: usize = 32;
@@ -27,48 +30,48 @@ pub struct Q4_0;
 
 impl Encoder for Q8_0 {
     #[inline(always)]
-    fn encode(row: &[f32], _: Option<&[f32]>, out: &mut [u8]) {
-        each(row, out, q8_0);
+    fn encode<V: Vector>(row: &[f32], _: Option<&[f32]>, out: &mut [u8]) {
+        each(row, out, q8_0::<V>);
     }
 }
 
 impl Encoder for Q5_1 {
     #[inline(always)]
-    fn encode(row: &[f32], _: Option<&[f32]>, out: &mut [u8]) {
-        each(row, out, |values, block: &mut [u8; 24]| {
-            let (scale, minimum, codes) = affine_codes::<31>(values);
-            write_q5_1(scale, minimum, &codes, block);
-        });
+    fn encode<V: Vector>(row: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {
+        match importance {
+            None => each(row, out, q5_1::<V>),
+            Some(_) => blocks::each::<V, Self, 24>(row, importance, out),
+        }
     }
 }
 
 impl Encoder for Q5_0 {
     #[inline(always)]
-    fn encode(row: &[f32], _: Option<&[f32]>, out: &mut [u8]) {
-        each(row, out, |values, block: &mut [u8; 22]| {
-            let (scale, codes) = symmetric_codes::<16>(values);
-            write_q5_0(scale, &codes, block);
-        });
+    fn encode<V: Vector>(row: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {
+        match importance {
+            None => each(row, out, q5_0::<V>),
+            Some(_) => blocks::each::<V, Self, 22>(row, importance, out),
+        }
     }
 }
 
 impl Encoder for Q4_1 {
     #[inline(always)]
-    fn encode(row: &[f32], _: Option<&[f32]>, out: &mut [u8]) {
-        each(row, out, |values, block: &mut [u8; 20]| {
-            let (scale, minimum, codes) = affine_codes::<15>(values);
-            write_q4_1(scale, minimum, &codes, block);
-        });
+    fn encode<V: Vector>(row: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {
+        match importance {
+            None => each(row, out, q4_1::<V>),
+            Some(_) => blocks::each::<V, Self, 20>(row, importance, out),
+        }
     }
 }
 
 impl Encoder for Q4_0 {
     #[inline(always)]
-    fn encode(row: &[f32], _: Option<&[f32]>, out: &mut [u8]) {
-        each(row, out, |values, block: &mut [u8; 18]| {
-            let (scale, codes) = symmetric_codes::<8>(values);
-            write_q4_0(scale, &codes, block);
-        });
+    fn encode<V: Vector>(row: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {
+        match importance {
+            None => each(row, out, q4_0::<V>),
+            Some(_) => blocks::each::<V, Self, 18>(row, importance, out),
+        }
     }
 }
 
@@ -80,47 +83,75 @@ fn each<const BYTES: usize>(row: &[f32], out: &mut [u8], encode: impl Fn(&[f32; 
 }
 
 #[inline(always)]
-fn q8_0(values: &[f32; LEN], block: &mut [u8; 34]) {
+fn q8_0<V: Vector>(values: &[f32; LEN], block: &mut [u8; 34]) {
     /// The largest number below one half: added before cutting off, it rounds halves away from zero and nothing else up.
     const BELOW_HALF: f32 = 0.499_999_97;
 
-    let (smallest, largest) = range(values);
+    let (smallest, largest) = range::<V>(values);
     let scale = larger(largest, -smallest).abs() / 127.0;
-    let inverse = inverse_or_zero(scale);
+    let inverse = V::splat(inverse_or_zero(scale));
+    let (zero, half) = (V::splat(0.0), V::splat(BELOW_HALF));
     block[..2].copy_from_slice(&f16::from_f32(scale).to_le_bytes());
-    for (code, value) in block[2..].iter_mut().zip(values) {
-        let scaled = value * inverse;
-        *code = cut(scaled + BELOW_HALF.copysign(scaled)) as u8;
+    for (codes, values) in block[2..].as_chunks_mut::<8>().0.iter_mut().zip(values.as_chunks().0) {
+        let scaled = V::load(values) * inverse;
+        *codes = scaled.if_less(zero, scaled - half, scaled + half).cut().map(|code| code as u8);
     }
+}
+
+#[inline(always)]
+fn q5_1<V: Vector>(values: &[f32; LEN], block: &mut [u8; 24]) {
+    let (scale, minimum, codes) = affine_codes::<V, 31>(values);
+    write_q5_1(scale, minimum, &codes, block);
+}
+
+#[inline(always)]
+fn q5_0<V: Vector>(values: &[f32; LEN], block: &mut [u8; 22]) {
+    let (scale, codes) = symmetric_codes::<V, 16>(values);
+    write_q5_0(scale, &codes, block);
+}
+
+#[inline(always)]
+fn q4_1<V: Vector>(values: &[f32; LEN], block: &mut [u8; 20]) {
+    let (scale, minimum, codes) = affine_codes::<V, 15>(values);
+    write_q4_1(scale, minimum, &codes, block);
+}
+
+#[inline(always)]
+fn q4_0<V: Vector>(values: &[f32; LEN], block: &mut [u8; 18]) {
+    let (scale, codes) = symmetric_codes::<V, 8>(values);
+    write_q4_0(scale, &codes, block);
 }
 
 /// The number of largest magnitude gets code 0, zero gets code `OFFSET`.
 #[inline(always)]
-fn symmetric_codes<const OFFSET: i32>(values: &[f32; LEN]) -> (f32, [u8; LEN]) {
-    let scale = outermost(values) / -OFFSET as f32;
-    let inverse = inverse_or_zero(scale);
-    let shift = if scale_vanishes(scale) { 0.0 } else { OFFSET as f32 + 0.5 };
-    (scale, values.map(|value| cut(value * inverse + shift).min(2 * OFFSET - 1) as u8))
+fn symmetric_codes<V: Vector, const OFFSET: i32>(values: &[f32; LEN]) -> (f32, [u8; LEN]) {
+    let scale = outermost::<V>(values) / -OFFSET as f32;
+    let inverse = V::splat(inverse_or_zero(scale));
+    let shift = V::splat(if scale_vanishes(scale) { 0.0 } else { OFFSET as f32 + 0.5 });
+    let mut codes = [0; LEN];
+    for (codes, values) in codes.as_chunks_mut::<8>().0.iter_mut().zip(values.as_chunks().0) {
+        *codes = (V::load(values) * inverse + shift).cut().map(|code| code.min(2 * OFFSET - 1) as u8);
+    }
+    (scale, codes)
 }
 
 /// The smallest number gets code 0, the largest code `MAX`.
 #[inline(always)]
-fn affine_codes<const MAX: i32>(values: &[f32; LEN]) -> (f32, f32, [u8; LEN]) {
-    let (mut minimum, mut maximum) = range(values);
+fn affine_codes<V: Vector, const MAX: i32>(values: &[f32; LEN]) -> (f32, f32, [u8; LEN]) {
+    let (mut minimum, mut maximum) = range::<V>(values);
     if minimum == 0.0 {
         // of zeros with both signs, ggml takes the first
         minimum = values.iter().copied().find(|&value| value == 0.0).unwrap_or(minimum);
         maximum = if maximum == 0.0 { minimum } else { maximum };
     }
     let scale = (maximum - minimum) / MAX as f32;
-    let inverse = inverse_or_zero(scale);
-    (scale, minimum, values.map(|value| cut((value - minimum) * inverse + 0.5).min(MAX) as u8))
-}
-
-/// Cuts off the fraction. The codes are bounded by construction; not-a-number, from a range that overflowed, becomes 0.
-#[inline(always)]
-fn cut(value: f32) -> i32 {
-    value as i32
+    let inverse = V::splat(inverse_or_zero(scale));
+    let (low, half) = (V::splat(minimum), V::splat(0.5));
+    let mut codes = [0; LEN];
+    for (codes, values) in codes.as_chunks_mut::<8>().0.iter_mut().zip(values.as_chunks().0) {
+        *codes = ((V::load(values) - low) * inverse + half).cut().map(|code| code.min(MAX) as u8);
+    }
+    (scale, minimum, codes)
 }
 
 /// Zero for a scale of zero, and for one so small that its inverse overflows: ggml's conversion of infinities makes all
@@ -138,8 +169,8 @@ fn scale_vanishes(scale: f32) -> bool {
 
 /// The first number of largest magnitude.
 #[inline(always)]
-fn outermost(values: &[f32; LEN]) -> f32 {
-    let (smallest, largest) = range(values);
+fn outermost<V: Vector>(values: &[f32; LEN]) -> f32 {
+    let (smallest, largest) = range::<V>(values);
     if largest > -smallest {
         largest
     } else if largest < -smallest {
@@ -153,16 +184,22 @@ fn outermost(values: &[f32; LEN]) -> f32 {
 
 /// The smallest and the largest number.
 #[inline(always)]
-fn range(values: &[f32; LEN]) -> (f32, f32) {
-    let &[mut smallest, ref rest @ ..] = values.as_chunks::<8>().0 else { return (0.0, 0.0) };
-    let mut largest = smallest;
-    for values in rest {
-        for lane in 0..8 {
-            smallest[lane] = smaller(values[lane], smallest[lane]);
-            largest[lane] = larger(values[lane], largest[lane]);
+fn range<V: Vector>(values: &[f32; LEN]) -> (f32, f32) {
+    let mut low = V::splat(values[0]);
+    let mut high = low;
+    for values in values.as_chunks().0 {
+        let values = V::load(values);
+        low = values.min(low);
+        high = values.max(high);
+    }
+    let (mut low, mut high) = (low.store(), high.store());
+    for width in [4, 2, 1] {
+        for lane in 0..width {
+            low[lane] = smaller(low[lane], low[lane + width]);
+            high[lane] = larger(high[lane], high[lane + width]);
         }
     }
-    (smallest.into_iter().fold(smallest[0], smaller), largest.into_iter().fold(largest[0], larger))
+    (low[0], high[0])
 }
 
 /// The minimum instruction, without the care for not-a-number of [`f32::min`].
@@ -181,7 +218,7 @@ fn larger(a: f32, b: f32) -> f32 {
 #[inline(always)]
 pub fn write_q4_0(scale: f32, codes: &[u8; LEN], block: &mut [u8; 18]) {
     block[..2].copy_from_slice(&f16::from_f32(scale).to_le_bytes());
-    write_nibbles(codes, &mut block[2..]);
+    nibbles(codes, &mut block[2..]);
 }
 
 /// Layout of Q4_1.
@@ -189,7 +226,7 @@ pub fn write_q4_0(scale: f32, codes: &[u8; LEN], block: &mut [u8; 18]) {
 pub fn write_q4_1(scale: f32, minimum: f32, codes: &[u8; LEN], block: &mut [u8; 20]) {
     block[..2].copy_from_slice(&f16::from_f32(scale).to_le_bytes());
     block[2..4].copy_from_slice(&f16::from_f32(minimum).to_le_bytes());
-    write_nibbles(codes, &mut block[4..]);
+    nibbles(codes, &mut block[4..]);
 }
 
 /// Layout of Q5_0.
@@ -197,7 +234,7 @@ pub fn write_q4_1(scale: f32, minimum: f32, codes: &[u8; LEN], block: &mut [u8; 
 pub fn write_q5_0(scale: f32, codes: &[u8; LEN], block: &mut [u8; 22]) {
     block[..2].copy_from_slice(&f16::from_f32(scale).to_le_bytes());
     block[2..6].copy_from_slice(&fifth_bits(codes));
-    write_nibbles(codes, &mut block[6..]);
+    nibbles(codes, &mut block[6..]);
 }
 
 /// Layout of Q5_1.
@@ -206,16 +243,7 @@ pub fn write_q5_1(scale: f32, minimum: f32, codes: &[u8; LEN], block: &mut [u8; 
     block[..2].copy_from_slice(&f16::from_f32(scale).to_le_bytes());
     block[2..4].copy_from_slice(&f16::from_f32(minimum).to_le_bytes());
     block[4..8].copy_from_slice(&fifth_bits(codes));
-    write_nibbles(codes, &mut block[8..]);
-}
-
-/// The first 16 codes are the low nibbles, the last 16 the high ones.
-#[inline(always)]
-fn write_nibbles(codes: &[u8; LEN], out: &mut [u8]) {
-    let (low, high) = codes.split_at(LEN / 2);
-    for ((pair, low), high) in out.iter_mut().zip(low).zip(high) {
-        *pair = low & 15 | high << 4;
-    }
+    nibbles(codes, &mut block[8..]);
 }
 
 /// The fifth bit of code `i` is bit `i`.

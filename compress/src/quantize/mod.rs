@@ -4,10 +4,20 @@
 //! the others minimize the squared error by a search of their own. The bytes depend on the values alone: not on the
 //! threads, and not on the vector instructions of the machine.
 
+mod affine;
 mod dispatch;
 mod float;
+mod k_affine;
+mod k_symmetric;
+mod lanes;
 mod legacy;
+mod levels;
 mod mxfp4;
+mod pack;
+mod symmetric;
+mod vector;
+mod weighted_blocks;
+mod weights;
 
 use rayon::prelude::*;
 use secateur_model::TensorType;
@@ -18,6 +28,12 @@ use dispatch::encode_rows;
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum QuantizeError {
+    /// There is no quantizer for the type.
+    #[error("cannot quantize to {tensor_type}")]
+    Unsupported {
+        /// The type asked for.
+        tensor_type: TensorType,
+    },
     /// Rows do not fill whole blocks of the type.
     #[error("rows of {row_len} do not fill {tensor_type} blocks of {block_len}")]
     PartialBlock {
