@@ -2,7 +2,7 @@
 # By hand, when Hugging Face folders have changed: stock transformers loads FOLDER, continues prompts, and, with
 # the GGUF file of the same model, is compared with stock llama.cpp.
 #     tests/hf_check.sh FOLDER [GGUF]
-# Installs PyTorch and transformers beside the fixtures, once: about 2.5 GB to fetch, 6 GB on disk.
+# Installs PyTorch and transformers beside the fixtures, once: about 3 GB to fetch, 6 GB on disk.
 set -euo pipefail
 
 if [ $# -lt 1 ] || [ $# -gt 2 ]; then
