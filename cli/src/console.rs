@@ -116,7 +116,9 @@ impl Bar {
                 ProgressBar::new(0)
             };
             // the template is a constant that indicatif accepts
-            if let Ok(style) = ProgressStyle::with_template("{msg:<12} {wide_bar} {percent:>3} %  {eta:>4} left") {
+            if let Ok(style) =
+                ProgressStyle::with_template("{msg:<12} {wide_bar} {percent:>3} %  {eta:>4} left")
+            {
                 bar.set_style(style);
             }
             bar.enable_steady_tick(Duration::from_millis(200));

@@ -52,7 +52,10 @@ pub fn report_bugs() {
         default(panic);
         #[allow(clippy::print_stderr)] // the console may be what failed
         {
-            eprintln!("this is a bug in secateur {}: please report it with the lines above", env!("CARGO_PKG_VERSION"));
+            eprintln!(
+                "this is a bug in secateur {}: please report it with the lines above",
+                env!("CARGO_PKG_VERSION")
+            );
         }
         std::process::exit(Exit::Bug as i32);
     }));

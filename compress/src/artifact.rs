@@ -128,7 +128,8 @@ pub fn compress(
         distances,
     };
     // the one file that differs between two runs: it tells times, and is not in SHA256SUMS
-    let json = serde_json::to_vec_pretty(&run).map_err(|error| CompressError::PlanText { reason: error.to_string() })?;
+    let json = serde_json::to_vec_pretty(&run)
+        .map_err(|error| CompressError::PlanText { reason: error.to_string() })?;
     staging.write(RUN_NAME, &json)?;
     let folder = staging.finish()?;
     Ok(Outcome { run, folder })

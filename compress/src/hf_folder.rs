@@ -25,10 +25,9 @@ pub(crate) fn write_hf_folder(
     let config = config_from_spec(spec, tensor_type, checkpoint.config())?;
     write_file(folder.join("config.json"), format!("{config:#}\n").as_bytes())?;
     if let Some(tokenizer) = &checkpoint.tokenizer {
-        let files = tokenizer.hf_files().map_err(|source| ModelError::Tokenizer {
-            path: folder.to_owned(),
-            source,
-        })?;
+        let files = tokenizer
+            .hf_files()
+            .map_err(|source| ModelError::Tokenizer { path: folder.to_owned(), source })?;
         for (name, bytes) in files {
             write_file(folder.join(name), &bytes)?;
         }

@@ -38,7 +38,9 @@ pub(crate) fn artifact_metadata(checkpoint: &Checkpoint, plan: &Plan) -> Metadat
     metadata.set("secateur.plan.asked", plan.asked.clone());
     let fallbacks: Vec<String> = plan
         .fallbacks()
-        .filter_map(|tensor| tensor.instead_of.map(|asked| format!("{}: {} instead of {asked}", tensor.name, tensor.to)))
+        .filter_map(|tensor| {
+            tensor.instead_of.map(|asked| format!("{}: {} instead of {asked}", tensor.name, tensor.to))
+        })
         .collect();
     if !fallbacks.is_empty() {
         metadata.set("secateur.plan.fallbacks", fallbacks);

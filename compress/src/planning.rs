@@ -24,8 +24,11 @@ pub fn plan(checkpoint: &Checkpoint, request: &TypeRequest) -> Result<Plan, Comp
         let (Some(shape), Some(name)) = (checkpoint.spec.shape(id), table.gguf_name(id)) else { continue };
         tensors.push(plan_tensor(checkpoint, request, id, name, shape));
     }
-    let matrices: Vec<String> =
-        tensors.iter().filter(|tensor| tensor.id.role.is_matrix()).map(|tensor| tensor.name.clone()).collect();
+    let matrices: Vec<String> = tensors
+        .iter()
+        .filter(|tensor| tensor.id.role.is_matrix())
+        .map(|tensor| tensor.name.clone())
+        .collect();
     request.check_patterns(&matrices)?;
     let asked = std::iter::once(format!("type={}", request.base))
         .chain(request.overrides.iter().map(|rule| format!("tensor-type:{rule}")))

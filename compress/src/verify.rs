@@ -61,7 +61,9 @@ fn compare(
     let (before, after) = (source.tensor(tensor.id)?, written.tensor(tensor.id).map_err(unreadable)?);
     if after.tensor_type() != tensor.to {
         let found = after.tensor_type();
-        return Err(VerificationError::Type { tensor: tensor.name.clone(), expected: tensor.to, found }.into());
+        return Err(
+            VerificationError::Type { tensor: tensor.name.clone(), expected: tensor.to, found }.into()
+        );
     }
     let row_len = before.row_len();
     let (mut difference, mut energy) = (0.0, 0.0);

@@ -9,8 +9,8 @@ use crate::family::RowOrder;
 use crate::general::{general_from_folder, general_text};
 use crate::gguf::{Gguf, Metadata, MetadataValue};
 use crate::header_spec::{TensorFacts, spec_from_metadata};
-use crate::hf::config::spec_from_config;
 use crate::hf::HfWeights;
+use crate::hf::config::spec_from_config;
 use crate::sizes::{SpecError, rope_factors};
 use crate::stored::{FileBytes, StoredTensor, TensorFiles};
 use crate::tensor_rows::TensorRows;
@@ -102,7 +102,9 @@ impl Checkpoint {
             tensors.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
         let facts = TensorFacts {
             names: by_name.keys().copied().collect(),
-            vocabulary_size: by_name.get("token_embd.weight").and_then(|tensor| tensor.shape.first().copied()),
+            vocabulary_size: by_name
+                .get("token_embd.weight")
+                .and_then(|tensor| tensor.shape.first().copied()),
             rope_factors: match by_name.get("rope_freqs.weight") {
                 Some(tensor) => Some(read_vector(&files, tensor)?),
                 None => None,
@@ -121,10 +123,10 @@ impl Checkpoint {
             .collect();
         let tokenizer = match metadata.get("tokenizer.ggml.model").and_then(MetadataValue::as_str) {
             None | Some("none" | "no_vocab") => None,
-            Some(_) => Some(Tokenizer::from_gguf(&metadata).map_err(|source| ModelError::Tokenizer {
-                path: path.to_owned(),
-                source,
-            })?),
+            Some(_) => Some(
+                Tokenizer::from_gguf(&metadata)
+                    .map_err(|source| ModelError::Tokenizer { path: path.to_owned(), source })?,
+            ),
         };
         let checkpoint = Self {
             general: general_keys(&metadata),
@@ -163,7 +165,8 @@ impl Checkpoint {
                 (id, CheckpointTensor { stored, order: RowOrder::Plain, offset })
             })
             .collect();
-        let has_tokenizer = ["tokenizer.json", "tokenizer.model"].into_iter().any(|name| folder.join(name).exists());
+        let has_tokenizer =
+            ["tokenizer.json", "tokenizer.model"].into_iter().any(|name| folder.join(name).exists());
         let tokenizer = has_tokenizer
             .then(|| Tokenizer::from_hf_folder(folder, spec.vocabulary_size))
             .transpose()
@@ -196,7 +199,10 @@ impl Checkpoint {
     pub fn name(&self) -> String {
         match general_text(&self.general, "name") {
             Some(name) => name.to_owned(),
-            None => self.source.file_stem().map_or_else(|| "model".into(), |stem| stem.to_string_lossy().into_owned()),
+            None => self
+                .source
+                .file_stem()
+                .map_or_else(|| "model".into(), |stem| stem.to_string_lossy().into_owned()),
         }
     }
 

@@ -6,8 +6,8 @@ use crate::dequantize::DequantizeError;
 use crate::gguf::GgufError;
 use crate::hf::SafetensorsError;
 use crate::sizes::SpecError;
-use crate::tokenizer::TokenizerError;
 use crate::tensor_writer::TensorWriteError;
+use crate::tokenizer::TokenizerError;
 
 /// A file that cannot be used, and why.
 #[derive(Debug, thiserror::Error)]

@@ -115,7 +115,12 @@ impl Identity {
                 _ => word.to_owned(),
             }
         };
-        self.name.split(['-', '_', ' ']).filter(|part| !part.is_empty()).map(word).collect::<Vec<_>>().join(" ")
+        self.name
+            .split(['-', '_', ' '])
+            .filter(|part| !part.is_empty())
+            .map(word)
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 }
 
@@ -165,7 +170,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let snapshot = folder.path().join("models--HuggingFaceTB--SmolLM2-135M/snapshots/12fd25f");
         std::fs::create_dir_all(&snapshot).unwrap();
-        std::fs::write(snapshot.join("README.md"), "---\nlicense: apache-2.0\nlanguage: en\n---\n# Hello\n").unwrap();
+        std::fs::write(snapshot.join("README.md"), "---\nlicense: apache-2.0\nlanguage: en\n---\n# Hello\n")
+            .unwrap();
         let identity = Identity::of(&snapshot);
         assert_eq!(identity.organization.as_deref(), Some("HuggingFaceTB"));
         assert_eq!(identity.title(), "SmolLM2 135M");

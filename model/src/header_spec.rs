@@ -87,7 +87,9 @@ impl HeaderKeys<'_> {
     fn rope_scaling(&self, facts: &TensorFacts) -> Result<RopeScaling, SpecError> {
         if let Some(factors) = &facts.rope_factors {
             let theta = self.value("rope.freq_base").and_then(MetadataValue::as_f32).unwrap_or(10_000.0);
-            return Ok(recognise_llama3(factors, theta).unwrap_or_else(|| RopeScaling::Factors(factors.clone())));
+            return Ok(
+                recognise_llama3(factors, theta).unwrap_or_else(|| RopeScaling::Factors(factors.clone()))
+            );
         }
         let kind = self.value("rope.scaling.type").and_then(MetadataValue::as_str).unwrap_or("none");
         match kind {
@@ -112,7 +114,9 @@ impl HeaderKeys<'_> {
         }
         let layers = self.value("block_count").and_then(MetadataValue::as_usize).unwrap_or(0);
         match value.as_usize() {
-            Some(every) if every > 0 => Ok(Some((1..=layers.min(4096)).map(|layer| layer % every != 0).collect())),
+            Some(every) if every > 0 => {
+                Ok(Some((1..=layers.min(4096)).map(|layer| layer % every != 0).collect()))
+            }
             _ => Err(self.bad(SUFFIX, "an array of truth values or a count", value)),
         }
     }
@@ -157,7 +161,8 @@ pub fn write_spec(spec: &ModelSpec, metadata: &mut Metadata) {
             }
         }
     }
-    let scaling = spec.layers.iter().filter_map(LayerSpec::attention).map(|attention| &attention.rope.scaling);
+    let scaling =
+        spec.layers.iter().filter_map(LayerSpec::attention).map(|attention| &attention.rope.scaling);
     if let Some(RopeScaling::Linear { factor }) =
         scaling.into_iter().find(|scaling| **scaling != RopeScaling::None)
     {
@@ -181,10 +186,7 @@ pub fn lost_in_gguf(spec: &ModelSpec) -> Option<String> {
     let usual = 1.0 / (attention.head_size as f32).sqrt();
     let known_to_llama_cpp = spec.layers.len() == 62 && spec.family == crate::Family::Gemma3;
     if (attention.scale / usual - 1.0).abs() > 1e-5 && !known_to_llama_cpp {
-        return Some(format!(
-            "llama.cpp scales attention by {usual}, this model by {}",
-            attention.scale
-        ));
+        return Some(format!("llama.cpp scales attention by {usual}, this model by {}", attention.scale));
     }
     None
 }
@@ -209,8 +211,7 @@ mod tests {
             "query_pre_attn_scalar": 32, "rope_theta": 1_000_000.0, "rope_local_base_freq": 10_000.0,
         });
         let spec = spec_from_config(&config).unwrap();
-        let windows: Vec<_> =
-            spec.layers.iter().map(|layer| layer.attention().unwrap().window).collect();
+        let windows: Vec<_> = spec.layers.iter().map(|layer| layer.attention().unwrap().window).collect();
         assert_eq!(windows, [Some(8), Some(8), Some(8), Some(8), Some(8), None, Some(8)]);
         let mut metadata = Metadata::new();
         write_spec(&spec, &mut metadata);

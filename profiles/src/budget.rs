@@ -19,7 +19,8 @@ impl std::str::FromStr for ByteSize {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let error = || ByteSizeError { found: text.to_owned() };
-        let digits = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(text.len());
+        let digits =
+            text.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(text.len());
         let number: f64 = text[..digits].parse().map_err(|_| error())?;
         let unit = match text[digits..].trim().to_ascii_lowercase().as_str() {
             "" | "b" => 1.0,
@@ -68,7 +69,8 @@ impl Verdict {
 impl Budget {
     /// Judges a file of this size.
     pub fn judge(&self, gguf_bytes: u64) -> Vec<Verdict> {
-        let size = self.max_size.map(|ByteSize(allowed)| Verdict { limit: "max-size", allowed, found: gguf_bytes });
+        let size =
+            self.max_size.map(|ByteSize(allowed)| Verdict { limit: "max-size", allowed, found: gguf_bytes });
         size.into_iter().collect()
     }
 }

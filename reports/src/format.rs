@@ -70,14 +70,19 @@ fn markdown(table: &Table) -> String {
 
 fn csv(table: &Table) -> String {
     let field = |text: String| {
-        if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+        if text.contains([',', '"', '\n', '\r']) {
+            format!("\"{}\"", text.replace('"', "\"\""))
+        } else {
+            text
+        }
     };
     let plain = |cell: &Cell| match cell.value() {
         Value::Null => String::new(),
         Value::String(text) => text,
         other => other.to_string(),
     };
-    let mut out = table.columns.iter().map(|column| field(column.key.to_owned())).collect::<Vec<_>>().join(",");
+    let mut out =
+        table.columns.iter().map(|column| field(column.key.to_owned())).collect::<Vec<_>>().join(",");
     out.push('\n');
     for row in &table.rows {
         out.push_str(&row.iter().map(|cell| field(plain(cell))).collect::<Vec<_>>().join(","));
@@ -88,7 +93,8 @@ fn csv(table: &Table) -> String {
 
 fn json(table: &Table) -> Value {
     let object = |row: &Vec<Cell>| {
-        let entries = table.columns.iter().zip(row).map(|(column, cell)| (column.key.to_owned(), cell.value()));
+        let entries =
+            table.columns.iter().zip(row).map(|(column, cell)| (column.key.to_owned(), cell.value()));
         Value::Object(entries.collect::<Map<_, _>>())
     };
     table.rows.iter().map(object).collect()
@@ -112,7 +118,8 @@ mod tests {
 
     #[test]
     fn markdown_escapes_what_would_break_a_row() {
-        let expected = "### Sizes\n| role | bytes |\n| --- | ---: |\n| a\\|b, \"c\" | 98.4 MB |\n| plain |  |\n";
+        let expected =
+            "### Sizes\n| role | bytes |\n| --- | ---: |\n| a\\|b, \"c\" | 98.4 MB |\n| plain |  |\n";
         assert_eq!(Format::Markdown.render(&table()), expected);
     }
 

@@ -140,8 +140,11 @@ fn an_unknown_architecture_lists_the_known_ones() {
 fn absurd_sizes_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let model = copy("llama", folder.path());
-    let absurd =
-        [("num_hidden_layers", json!(4_000_000_000_u64)), ("hidden_size", json!(0)), ("vocab_size", json!(-1))];
+    let absurd = [
+        ("num_hidden_layers", json!(4_000_000_000_u64)),
+        ("hidden_size", json!(0)),
+        ("vocab_size", json!(-1)),
+    ];
     for (key, value) in absurd {
         let before = fs::read(model.join("config.json")).unwrap();
         edit_config(&model, |config| config[key] = value);
@@ -163,7 +166,8 @@ fn a_weight_that_is_no_number_is_located() {
         let mut bytes = fs::read(&weights).unwrap();
         let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
         let header: Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
-        let start = header["model.layers.2.mlp.down_proj.weight"]["data_offsets"][0].as_u64().unwrap() as usize;
+        let start =
+            header["model.layers.2.mlp.down_proj.weight"]["data_offsets"][0].as_u64().unwrap() as usize;
         // row 5, column 7 of [64, 96]
         let at = 8 + length + start + 4 * (5 * 96 + 7);
         bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
@@ -242,10 +246,22 @@ fn an_artifact_is_not_made_over_its_own_source() {
 fn usage_errors_end_with_2_and_say_what_would_do() {
     let type_error = binary::run(&["compress", "demo", "--type", "q9_x", "--out", "unused"]);
     assert_eq!(type_error.code, 2);
-    assert!(type_error.stderr.contains("q9_x") && type_error.stderr.contains("q4_k_m"), "{}", type_error.stderr);
+    assert!(
+        type_error.stderr.contains("q9_x") && type_error.stderr.contains("q4_k_m"),
+        "{}",
+        type_error.stderr
+    );
 
-    let pattern =
-        binary::run(&["compress", "demo", "--type", "q4_0", "--tensor-type", "ffn_dwon=q8_0", "--out", "unused"]);
+    let pattern = binary::run(&[
+        "compress",
+        "demo",
+        "--type",
+        "q4_0",
+        "--tensor-type",
+        "ffn_dwon=q8_0",
+        "--out",
+        "unused",
+    ]);
     assert_eq!(pattern.code, 2);
     assert!(pattern.stderr.contains("ffn_dwon") && pattern.stderr.contains("ffn_down"), "{}", pattern.stderr);
     assert!(!Path::new("unused").exists());
@@ -253,7 +269,8 @@ fn usage_errors_end_with_2_and_say_what_would_do() {
 
 #[test]
 fn a_missed_budget_is_1_and_a_kept_one_0() {
-    let dry = |size: &str| binary::run(&["compress", "demo", "--type", "q4_0", "--dry-run", "--max-size", size]);
+    let dry =
+        |size: &str| binary::run(&["compress", "demo", "--type", "q4_0", "--dry-run", "--max-size", size]);
     assert_eq!(dry("1MB").code, 0);
     let missed = dry("100kB");
     assert_eq!(missed.code, 1);

@@ -37,8 +37,8 @@ const PROMPTS: [&str; 20] = [
 
 /// Every type and mix that `--type` takes.
 const TYPES: [&str; 21] = [
-    "f32", "f16", "bf16", "q8_0", "q6_k", "q5_k", "q5_1", "q5_0", "q4_k", "q4_1", "q4_0", "iq4_nl", "q3_k", "q2_k",
-    "q3_k_s", "q3_k_m", "q3_k_l", "q4_k_s", "q4_k_m", "q5_k_s", "q5_k_m",
+    "f32", "f16", "bf16", "q8_0", "q6_k", "q5_k", "q5_1", "q5_0", "q4_k", "q4_1", "q4_0", "iq4_nl", "q3_k",
+    "q2_k", "q3_k_s", "q3_k_m", "q3_k_l", "q4_k_s", "q4_k_m", "q5_k_s", "q5_k_m",
 ];
 
 fn artifact(model: &Path, options: &[&str], folder: &Path) -> PathBuf {
@@ -77,7 +77,8 @@ fn the_first_command_of_the_readme_leaves_a_complete_artifact() {
     names.sort();
     assert_eq!(names, ["README.md", "SHA256SUMS", "model.gguf", "plan.yaml", "run.json"]);
     assert_eq!(record["gguf_bytes"], fs::metadata(out.join("model.gguf")).unwrap().len());
-    let sums = Command::new("sha256sum").args(["--check", "--strict", "SHA256SUMS"]).current_dir(&out).output();
+    let sums =
+        Command::new("sha256sum").args(["--check", "--strict", "SHA256SUMS"]).current_dir(&out).output();
     assert!(sums.unwrap().status.success());
     let continued = judge::greedy(&out.join("model.gguf"), "In the beginning", 8).unwrap();
     assert!(!continued.text.is_empty());
@@ -171,7 +172,8 @@ fn stored_types(path: &Path) -> Vec<(String, TensorType)> {
 fn overrides_decide_and_fallbacks_are_told() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
-    let options = ["--type", "q4_k", "--tensor-type", r"blk\.0\.ffn_down=q6_k", "--tensor-type", "attn_v=q8_0"];
+    let options =
+        ["--type", "q4_k", "--tensor-type", r"blk\.0\.ffn_down=q6_k", "--tensor-type", "attn_v=q8_0"];
     let record = compress(Path::new("demo"), &options, &out);
     let types = stored_types(&out.join("model.gguf"));
     let of = |name: &str| types.iter().find(|(found, _)| found == name).unwrap().1;
@@ -238,7 +240,8 @@ fn memory_is_bounded_by_the_largest_tensor() {
 fn a_reference_checkpoint_is_near_its_source_and_exact_in_no_type() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("reference");
-    let made = Command::new(tool("reference-checkpoint")).arg(fixture(SMOLLM2)).arg("--out").arg(&out).status();
+    let made =
+        Command::new(tool("reference-checkpoint")).arg(fixture(SMOLLM2)).arg("--out").arg(&out).status();
     assert!(made.unwrap().success());
     assert!(out.join("hf/model.safetensors").exists());
     let record = compress(&out.join("model.gguf"), &["--type", "q4_1"], &folder.path().join("q4_1"));

@@ -8,7 +8,8 @@ use secateur_tests::fixtures::{GEMMA, SMOLLM2, fixture};
 use secateur_tests::judge::{self, Specials};
 
 fn lines() -> Vec<String> {
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("data/lines.jsonl")).unwrap();
+    let text =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("data/lines.jsonl")).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 

@@ -47,7 +47,8 @@ fn arguments() -> Result<(PathBuf, PathBuf, u64), Failure> {
 }
 
 fn make(model: &Path, out: &Path, seed: u64) -> Result<(), Failure> {
-    let folder = tempfile::tempdir_in(out.parent().filter(|parent| parent.is_dir()).unwrap_or(Path::new(".")))?;
+    let folder =
+        tempfile::tempdir_in(out.parent().filter(|parent| parent.is_dir()).unwrap_or(Path::new(".")))?;
     let dithered = folder.path().join("dithered.gguf");
     write_dithered(model, &dithered, seed)?;
     let checkpoint = Checkpoint::open(&dithered)?;
