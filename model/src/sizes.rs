@@ -357,18 +357,18 @@ pub fn rope_factors(rope: &RopeSpec, head_size: usize) -> Option<Vec<f32>> {
     }
 }
 
-/// Finds the published Llama 3 parameters that give these divisors, if any do.
+/// Finds the Llama 3 parameters that give these divisors: the published factors 1 and 4, and a power of two for the context.
 ///
 /// GGUF keeps only the divisors; Hugging Face needs the parameters.
 pub(crate) fn recognise_llama3(factors: &[f32], theta: f32) -> Option<RopeScaling> {
     let factor = factors.iter().copied().fold(1.0, f32::max);
-    let candidates = [8192, 4096, 2048, 16384].map(|original_context| RopeScaling::Llama3 {
+    let mut candidates = (5..=17).map(|exponent| RopeScaling::Llama3 {
         factor,
         low_frequency_factor: 1.0,
         high_frequency_factor: 4.0,
-        original_context,
+        original_context: 1 << exponent,
     });
-    candidates.into_iter().find(|scaling| {
+    candidates.find(|scaling| {
         let rope = RopeSpec { theta, scaling: scaling.clone() };
         let computed = rope_factors(&rope, factors.len() * 2).unwrap_or_default();
         computed

@@ -115,11 +115,13 @@ fn f16_holds_what_llama_quantize_makes_of_the_original() {
         assert_eq!(got, expected, "{name}");
         // the original itself is computed from activations in 8 bits: close, not equal
         let quantized = judge::next_token(&original, &prompts).unwrap();
-        for (row, (got, quantized)) in got.iter().zip(quantized.iter()).enumerate() {
-            let distance: f32 = got.iter().zip(quantized).map(|(a, b)| (a - b).abs()).sum::<f32>() / 2.0;
-            println!("{name}, {:?}: total variation {distance}", PROMPTS[row]);
-            assert!(distance < 0.1);
-        }
+        let distances: Vec<f32> = got
+            .iter()
+            .zip(quantized.iter())
+            .map(|(got, quantized)| got.iter().zip(quantized).map(|(a, b)| (a - b).abs()).sum::<f32>() / 2.0)
+            .collect();
+        let mean = distances.iter().sum::<f32>() / distances.len() as f32;
+        assert!(mean < 0.06, "{name}: total variation {distances:?}");
     }
 }
 
