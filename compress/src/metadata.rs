@@ -20,17 +20,15 @@ pub(crate) fn artifact_metadata(checkpoint: &Checkpoint, plan: &Plan) -> Metadat
         metadata.set("general.base_model.0.name", checkpoint.name());
     }
     write_spec(&checkpoint.spec, &mut metadata);
-    match &checkpoint.tokenizer {
-        Some(tokenizer) => {
-            for (key, value) in tokenizer.to_gguf_metadata() {
-                metadata.set(key, value);
-            }
+    if let Some(tokenizer) = &checkpoint.tokenizer {
+        for (key, value) in tokenizer.to_gguf_metadata() {
+            metadata.set(key, value);
         }
+    } else {
         // llama.cpp loads a model without a tokenizer if it says so, and how many tokens there are
-        None => {
-            metadata.set("tokenizer.ggml.model", "none".to_owned());
-            metadata.set(format!("{}.vocab_size", plan.architecture), checkpoint.spec.vocabulary_size as u32);
-        }
+        metadata.set("tokenizer.ggml.model", "none".to_owned());
+        let vocabulary_size = checkpoint.spec.vocabulary_size as u32;
+        metadata.set(format!("{}.vocab_size", plan.architecture), vocabulary_size);
     }
     metadata.set("general.file_type", plan.file_type);
     metadata.set("general.quantization_version", QUANTIZATION_VERSION);

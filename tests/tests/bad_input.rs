@@ -1,5 +1,7 @@
 //! Bad input gets a clear error and its exit code, and leaves nothing behind.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on has failed
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

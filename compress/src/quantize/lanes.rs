@@ -221,6 +221,5 @@ pub fn next_half(value: f32) -> f32 {
 /// The next half-precision number toward zero. `value` is in half precision.
 #[inline(always)]
 pub fn previous_half(value: f32) -> f32 {
-    let bits = f16::from_f32(value).to_bits();
-    if bits & 0x7fff == 0 { value } else { f16::from_bits(bits - 1).to_f32() }
+    if value == 0.0 { value } else { f16::from_bits(f16::from_f32(value).to_bits() - 1).to_f32() }
 }

@@ -4,6 +4,9 @@
 //! the others minimize the squared error by a search of their own. The bytes depend on the values alone: not on the
 //! threads, and not on the vector instructions of the machine.
 
+// a kernel gets the vector instructions of the function that dispatched it only where it is inlined into that
+#![allow(clippy::inline_always)]
+
 mod affine;
 mod dispatch;
 mod float;
