@@ -102,13 +102,15 @@ mod tests {
 
     #[test]
     fn no_value_is_much_nearer_than_the_one_chosen() {
+        // codes are off by at most 0.034 of the gap to the neighbour, 23 at the widest, on either side
+        const SLACK: f32 = 2.0 * 0.034 * 23.0;
         for step in 0..=2400 {
             let scaled = -127.0 + step as f32 / 10.0;
             let distance = |value: f32| (value - scaled).abs();
             let chosen = distance(Iq4::nearest(lanes(scaled)).store()[0][0]);
             let nearest =
                 IQ4_VALUES.into_iter().map(|value| distance(f32::from(value))).fold(f32::INFINITY, f32::min);
-            assert!(chosen <= nearest + 1.0, "{scaled}: {chosen} instead of {nearest}");
+            assert!(chosen <= nearest + SLACK, "{scaled}: {chosen} instead of {nearest}");
         }
     }
 }

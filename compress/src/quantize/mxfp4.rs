@@ -10,6 +10,9 @@ pub struct Mxfp4;
 /// Halfway between neighbours among twice the values of E2M1, which are 0 1 2 3 4 6 8 12.
 const MIDPOINTS: [f32; 7] = [0.5, 1.5, 2.5, 3.5, 5.0, 7.0, 10.0];
 
+/// What stands above each midpoint.
+const ABOVE: [f32; 7] = [1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0];
+
 impl Encoder for Mxfp4 {
     #[inline(always)]
     fn encode<V: Vector>(row: &[f32], _: Option<&[f32]>, out: &mut [u8]) {
@@ -55,8 +58,10 @@ fn nearest<V: Vector>(values: &[f32; 32], scale: f32) -> [u8; 32] {
         let value = V::load(values);
         let magnitude = value.max(zero - value);
         let mut code = zero;
-        for midpoint in MIDPOINTS {
-            code = code + V::splat(midpoint * scale).if_less(magnitude, one, zero);
+        for (midpoint, above) in MIDPOINTS.into_iter().zip(ABOVE) {
+            // a code that would be read as infinite is never the nearest
+            let threshold = if (above * scale).is_finite() { midpoint * scale } else { f32::INFINITY };
+            code = code + V::splat(threshold).if_less(magnitude, one, zero);
         }
         let negative = zero.if_less(code, code + sign, zero);
         *codes = value.if_less(zero, negative, code).cut().map(|code| code as u8);
