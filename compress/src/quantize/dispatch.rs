@@ -21,12 +21,16 @@ pub trait Encoder {
 /// Encodes whole rows: values, row length, importance, output. The lengths fit each other.
 type EncodeRows = fn(&[f32], usize, Option<&[f32]>, &mut [u8]) -> Result<(), QuantizeError>;
 
+/// The same, where AVX2 and F16C must have been found first.
+#[cfg(target_arch = "x86_64")]
+type EncodeRowsAvx2 = unsafe fn(&[f32], usize, Option<&[f32]>, &mut [u8]) -> Result<(), QuantizeError>;
+
 /// One encoder, compiled for different machines.
 struct Compiled {
     for_any: EncodeRows,
     /// Must run only where there are AVX2 and F16C.
     #[cfg(target_arch = "x86_64")]
-    for_avx2: unsafe fn(&[f32], usize, Option<&[f32]>, &mut [u8]) -> Result<(), QuantizeError>,
+    for_avx2: EncodeRowsAvx2,
 }
 
 impl Compiled {
