@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use secateur_model::gguf::GgufError;
 use secateur_model::{ModelError, SpecError, TensorType};
 
+use crate::forward::ForwardError;
 use crate::quantize::QuantizeError;
 use crate::types::RequestError;
 
@@ -15,6 +16,8 @@ use crate::types::RequestError;
 pub enum CompressError {
     #[error(transparent)]
     Model(#[from] ModelError),
+    #[error(transparent)]
+    Forward(ForwardError),
     #[error(transparent)]
     Request(#[from] RequestError),
     #[error("the plan cannot be laid out as GGUF: {0}")]
@@ -37,6 +40,15 @@ pub enum CompressError {
     Interrupted,
     #[error(transparent)]
     Verification(#[from] VerificationError),
+}
+
+impl From<ForwardError> for CompressError {
+    fn from(error: ForwardError) -> Self {
+        match error {
+            ForwardError::Interrupted => Self::Interrupted,
+            error => Self::Forward(error),
+        }
+    }
 }
 
 /// What is wrong with an artifact that was just written.

@@ -1,6 +1,6 @@
 //! Every family, from a Hugging Face folder that transformers wrote to a GGUF that llama.cpp computes.
 //!
-//! The models are tiny and random; their logits were computed by transformers (`golden/models/make.py`).
+//! The models are tiny and random; their logits were computed by transformers (`golden/make_models.py`).
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on has failed
 

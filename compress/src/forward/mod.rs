@@ -1,0 +1,145 @@
+//! The forward pass: one implementation that reads the [`ModelSpec`], for every family and every mixture of layers.
+//!
+//! Texts go through the model layer by layer: the weights of a layer are dequantized to `f32` once, all texts pass it, then it makes
+//! room for the next. Memory is bounded by one layer and the hidden states, unless [`Residency::Keep`] asks for speed instead. A text
+//! passes in chunks of 512 tokens, which bounds what is in work; its keys and values stay until the layer is done.
+//!
+//! Matrix products are candle's and may run on another device. The rest is plain loops over slices in a fixed
+//! order: the number of threads changes nothing in the results.
+
+mod attention;
+mod device;
+mod error;
+mod exponential;
+mod feed_forward;
+mod hidden;
+mod layer;
+mod linear;
+mod logits;
+mod norm;
+mod rope;
+mod taps;
+mod weights;
+
+use secateur_model::{Checkpoint, ModelSpec, Role, TensorId};
+
+use crate::progress::Progress;
+use attention::KeysAndValues;
+use layer::Layer;
+use logits::OutputProjection;
+use rope::RopeTables;
+use weights::LayerReader;
+
+pub use error::ForwardError;
+pub use hidden::Hidden;
+pub use taps::{NoTaps, Site, Taps};
+
+/// Tokens of one text that pass a layer at a time.
+const CHUNK_TOKENS: usize = 512;
+
+/// What stays in memory between passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Residency {
+    /// Nothing: each pass reads each layer anew. Memory is bounded by the largest layer.
+    Stream,
+    /// Every weight as `f32`: four bytes for each, and no pass reads anything.
+    Keep,
+}
+
+/// A model that texts can pass.
+#[derive(Debug)]
+pub struct Forward<'a> {
+    checkpoint: &'a Checkpoint,
+    device: candle_core::Device,
+    /// All layers, or none.
+    kept: Vec<Layer>,
+    output: OutputProjection,
+}
+
+impl<'a> Forward<'a> {
+    /// Prepares a model; [`Residency::Keep`] reads it whole.
+    ///
+    /// # Errors
+    /// If a tensor cannot be read, or a layer has a part that is not known here.
+    pub fn new(checkpoint: &'a Checkpoint, residency: Residency) -> Result<Self, ForwardError> {
+        let device = device::device()?;
+        let kept = match residency {
+            Residency::Stream => Vec::new(),
+            Residency::Keep => (0..checkpoint.spec.layers.len())
+                .map(|layer| LayerReader { checkpoint, layer, device: &device }.read())
+                .collect::<Result<_, _>>()?,
+        };
+        let output = OutputProjection::new(checkpoint, residency, &device)?;
+        Ok(Self { checkpoint, device, kept, output })
+    }
+
+    /// The architecture of the model.
+    pub fn spec(&self) -> &ModelSpec {
+        &self.checkpoint.spec
+    }
+
+    /// The hidden states before the first layer, `[tokens, hidden]`.
+    ///
+    /// # Errors
+    /// If a token is not in the vocabulary, or the embedding cannot be read.
+    pub fn embed(&self, tokens: &[u32]) -> Result<Hidden, ForwardError> {
+        let spec = self.spec();
+        let embedding = self.checkpoint.tensor(TensorId::global(Role::TokenEmbedding))?;
+        let mut values = vec![0.0; tokens.len() * spec.hidden_size];
+        for (&token, row) in tokens.iter().zip(values.chunks_exact_mut(spec.hidden_size)) {
+            let index = token as usize;
+            if index >= spec.vocabulary_size {
+                return Err(ForwardError::UnknownToken { token, vocabulary_size: spec.vocabulary_size });
+            }
+            embedding.read(index..index + 1, row)?;
+            for value in row {
+                *value *= spec.embedding_scale;
+            }
+        }
+        Ok(Hidden::new(values, spec.hidden_size))
+    }
+
+    /// Takes every text through all layers. `progress` counts tokens, once for each layer.
+    ///
+    /// # Errors
+    /// If a layer cannot be read, something in it is no longer finite, or the user interrupts.
+    pub fn run_layers(
+        &self,
+        texts: &mut [Hidden],
+        taps: &mut dyn Taps,
+        progress: &dyn Progress,
+    ) -> Result<(), ForwardError> {
+        let spec = self.spec();
+        let tokens: usize = texts.iter().map(Hidden::tokens).sum();
+        progress.begin("forward pass", (tokens * spec.layers.len()) as u64);
+        let longest = texts.iter().map(Hidden::tokens).max().unwrap_or(0);
+        let tables = RopeTables::new(spec, longest)?;
+        for index in 0..spec.layers.len() {
+            let streamed;
+            let layer = if let Some(layer) = self.kept.get(index) {
+                layer
+            } else {
+                streamed =
+                    LayerReader { checkpoint: self.checkpoint, layer: index, device: &self.device }.read()?;
+                &streamed
+            };
+            for (text, hidden) in texts.iter_mut().enumerate() {
+                let mut memory = KeysAndValues::new(&spec.layers[index], hidden.tokens());
+                for chunk in hidden.chunks_mut(CHUNK_TOKENS) {
+                    if progress.is_interrupted() {
+                        return Err(ForwardError::Interrupted);
+                    }
+                    let tokens = chunk.len() / spec.hidden_size;
+                    taps.before_layer(index, chunk);
+                    layer.run(chunk, &mut memory, tables.of_layer(index), taps)?;
+                    if norm::first_not_finite(chunk, spec.hidden_size).is_some() {
+                        return Err(ForwardError::NotFinite { layer: index, text });
+                    }
+                    taps.after_layer(index, chunk);
+                    progress.advance(tokens as u64);
+                }
+            }
+        }
+        Ok(())
+    }
+}

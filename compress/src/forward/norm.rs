@@ -1,0 +1,67 @@
+//! RMS norms, and the look at whether numbers are still numbers.
+
+use rayon::prelude::*;
+
+/// Rows that one task takes at least: enough to pay for its scheduling.
+const TASK_ROWS: usize = 16;
+
+/// Partial sums that are kept apart, so that the compiler can add several at once. Their number is part of the result.
+const LANES: usize = 16;
+
+/// An RMS norm: `x * weight / sqrt(mean(x²) + epsilon)`.
+///
+/// Source: "Root Mean Square Layer Normalization".
+#[derive(Debug)]
+pub(super) struct RmsNorm {
+    /// `[features]`
+    pub weight: Vec<f32>,
+    pub epsilon: f32,
+}
+
+impl RmsNorm {
+    /// Norms each row of `input`, `[rows, features]`.
+    pub fn apply(&self, input: &[f32]) -> Vec<f32> {
+        let mut output = input.to_vec();
+        output
+            .par_chunks_mut(self.weight.len())
+            .with_min_len(TASK_ROWS)
+            .for_each(|row| self.apply_to_row(row));
+        output
+    }
+
+    /// Norms one row, `[features]`.
+    pub fn apply_to_row(&self, row: &mut [f32]) {
+        let mean_square = sum_of(row, |value| value * value) / row.len() as f32;
+        let factor = 1.0 / (mean_square + self.epsilon).sqrt();
+        for (value, weight) in row.iter_mut().zip(&self.weight) {
+            *value = *value * factor * weight;
+        }
+    }
+}
+
+/// Adds `update` to the residual, after the update's own norm if it has one. Both are `[tokens, hidden]`.
+pub(super) fn add_to_residual(residual: &mut [f32], update: &[f32], norm: Option<&RmsNorm>) {
+    let normed = norm.map(|norm| norm.apply(update));
+    for (value, update) in residual.iter_mut().zip(normed.as_deref().unwrap_or(update)) {
+        *value += update;
+    }
+}
+
+/// The first row of `values`, `[rows, width]`, that holds an infinity or a NaN.
+pub(super) fn first_not_finite(values: &[f32], width: usize) -> Option<usize> {
+    // no early exit inside a row: all rows are finite as a rule, and a plain fold runs on vectors
+    let is_finite = |row: &[f32]| row.iter().fold(true, |finite, value| finite & value.is_finite());
+    values.chunks_exact(width).position(|row| !is_finite(row))
+}
+
+/// The sum of `term` over a row, in a fixed order.
+pub(super) fn sum_of(row: &[f32], term: impl Fn(f32) -> f32) -> f32 {
+    let mut sums = [0.0; LANES];
+    let (lanes, rest) = row.as_chunks::<LANES>();
+    for values in lanes {
+        for (sum, value) in sums.iter_mut().zip(values) {
+            *sum += term(*value);
+        }
+    }
+    sums.into_iter().chain(rest.iter().map(|&value| term(value))).sum()
+}
