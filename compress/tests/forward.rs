@@ -77,7 +77,6 @@ fn logits_are_those_of_transformers() {
         let golden = golden(name);
         let forward = Forward::new(&golden.checkpoint, Residency::Stream).unwrap();
         let difference = greatest_difference(&logits(&forward, &golden.texts, 7), &golden.logits);
-        println!("{name}: {difference:e}");
         assert!(difference <= 1e-4, "{name} differs by {difference:e}");
     }
 }
@@ -91,7 +90,6 @@ fn logits_of_a_text_longer_than_a_chunk_are_those_of_transformers() {
         let rows = all.chunks(forward.spec().vocabulary_size).step_by(LONG_STEP);
         let difference =
             greatest_difference(&rows.flatten().copied().collect::<Vec<_>>(), &golden.long_logits);
-        println!("{name}: {difference:e}");
         assert!(difference <= 1e-4, "{name} differs by {difference:e}");
     }
 }
@@ -196,12 +194,13 @@ fn numbers_that_are_not_finite_are_an_error_that_says_where() {
     let width = forward.spec().hidden_size;
     let mut values = hidden[1].values().to_vec();
     values[5 * width + 3] = f32::NAN;
-    hidden[1] = Hidden::new(values, width);
+    let damaged = Hidden::new(values, width);
+    let error = forward.for_each_logits(&damaged, 2..9, 4, |_, _| ()).unwrap_err();
+    assert!(matches!(error, ForwardError::LogitsNotFinite { token: 5 }), "{error}");
+
+    hidden[1] = damaged;
     let error = forward.run_layers(&mut hidden, &mut NoTaps, &Silent).unwrap_err();
     assert!(matches!(error, ForwardError::NotFinite { layer: 0, text: 1 }), "{error}");
-
-    let error = forward.for_each_logits(&hidden[1], 2..9, 4, |_, _| ()).unwrap_err();
-    assert!(matches!(error, ForwardError::LogitsNotFinite { token: 5 }), "{error}");
 }
 
 #[test]
