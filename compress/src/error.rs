@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use secateur_model::gguf::GgufError;
 use secateur_model::{ModelError, SpecError, TensorType};
 
+#[cfg(feature = "forward")]
 use crate::forward::ForwardError;
 use crate::quantize::QuantizeError;
 use crate::types::RequestError;
@@ -16,6 +17,7 @@ use crate::types::RequestError;
 pub enum CompressError {
     #[error(transparent)]
     Model(#[from] ModelError),
+    #[cfg(feature = "forward")]
     #[error(transparent)]
     Forward(ForwardError),
     #[error(transparent)]
@@ -42,6 +44,7 @@ pub enum CompressError {
     Verification(#[from] VerificationError),
 }
 
+#[cfg(feature = "forward")]
 impl From<ForwardError> for CompressError {
     fn from(error: ForwardError) -> Self {
         match error {

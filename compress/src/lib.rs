@@ -5,6 +5,7 @@ mod artifact;
 mod card;
 mod checksum;
 mod error;
+#[cfg(feature = "forward")]
 pub mod forward;
 mod hf_folder;
 mod metadata;

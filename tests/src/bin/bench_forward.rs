@@ -25,7 +25,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("read in {:.2} s", start.elapsed().as_secs_f64());
 
     let vocabulary = forward.spec().vocabulary_size as u32;
-    let text = |text: usize| (0..TOKENS).map(move |token| (text * 7919 + token * 104_729) as u32 % vocabulary);
+    let text =
+        |text: usize| (0..TOKENS).map(move |token| (text * 7919 + token * 104_729) as u32 % vocabulary);
     let mut hidden: Vec<Hidden> =
         (0..texts).map(|index| forward.embed(&text(index).collect::<Vec<_>>())).collect::<Result<_, _>>()?;
     for text in &mut hidden {
