@@ -163,7 +163,7 @@ fn what_the_last_matrix_reads_explains_what_its_layer_adds() {
     let record = |site| {
         let mut recorder = Recorder { layer: last, site, inputs: vec![], before: vec![], after: vec![] };
         let hidden = run(&forward, &texts, &mut recorder);
-        let values: Vec<f32> = hidden.iter().flat_map(|hidden| hidden.values()).copied().collect();
+        let values: Vec<f32> = hidden.iter().flat_map(Hidden::values).copied().collect();
         assert_eq!(recorder.after, values);
         recorder
     };

@@ -29,7 +29,6 @@ fn perplexity_of_f16_models_is_llama_cpps() {
 fn assert_same_perplexity(model: &Path, tolerance: f64) {
     let judged = judge::perplexity(model, &judge_text(), CHUNKS, None).unwrap().perplexity;
     let ours = perplexity(model);
-    println!("{}: {ours} here, {judged} in llama.cpp", model.display());
     assert!((ours / judged - 1.0).abs() < tolerance, "{ours} here, {judged} in llama.cpp");
 }
 

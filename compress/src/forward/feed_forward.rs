@@ -48,8 +48,11 @@ impl GatedFeedForward {
     }
 }
 
+/// Writes `activation(gate) * up` into its first argument; all of the same length.
+pub(super) type Gating = fn(&mut [f32], &[f32], &[f32]);
+
 /// The function of an activation: `channels = activation(gate) * up`, all `[width]`; `None` for one that is not known here.
-pub(super) fn activation_function(activation: Activation) -> Option<fn(&mut [f32], &[f32], &[f32])> {
+pub(super) fn activation_function(activation: Activation) -> Option<Gating> {
     match activation {
         Activation::Silu => Some(|channels, gate, up| gated(channels, gate, up, |x| x * sigmoid(x))),
         Activation::GeluTanh => Some(|channels, gate, up| gated(channels, gate, up, gelu_tanh)),
