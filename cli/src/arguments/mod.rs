@@ -1,10 +1,12 @@
-//! The command line as typed. Nothing is decided here.
+//! The command line as typed: one file per command. Nothing is decided here.
 
-use std::path::PathBuf;
+mod compress;
+mod inspect;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use secateur_compress::types::{Override, TypeChoice};
-use secateur_profiles::ByteSize;
+
+pub use compress::CompressArguments;
+pub use inspect::InspectArguments;
 
 /// Cuts a language model to fit a device.
 #[derive(Debug, Parser)]
@@ -49,33 +51,6 @@ pub enum Command {
     Compress(CompressArguments),
     /// Show what a model is, from its headers alone
     Inspect(InspectArguments),
-}
-
-#[derive(Debug, Args)]
-pub struct CompressArguments {
-    /// A Hugging Face folder, a GGUF file, or `demo`
-    pub model: String,
-    /// Type of all matrices (f16, q8_0, q4_k, iq4_nl …) or one of llama.cpp's mixes (q4_k_m …)
-    #[arg(long = "type", value_name = "TYPE")]
-    pub tensor_type: TypeChoice,
-    /// Type of the matrices whose GGUF name matches, for example ffn_down=q5_k; the first match decides
-    #[arg(long = "tensor-type", value_name = "PATTERN=TYPE")]
-    pub overrides: Vec<Override>,
-    /// Folder for the artifact
-    #[arg(long, required_unless_present = "dry_run")]
-    pub out: Option<PathBuf>,
-    /// Exit with 1 if model.gguf is larger, for example 80MB
-    #[arg(long, value_name = "SIZE")]
-    pub max_size: Option<ByteSize>,
-    /// Print the plan with its exact size and write nothing
-    #[arg(long)]
-    pub dry_run: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct InspectArguments {
-    /// A Hugging Face folder, a GGUF file, or `demo`
-    pub model: String,
 }
 
 fn thread_count(text: &str) -> Result<usize, String> {
