@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use secateur_model::gguf::GgufError;
 use secateur_model::{ModelError, SpecError, TensorType};
 
-#[cfg(feature = "forward")]
 use crate::forward::ForwardError;
 use crate::quantize::QuantizeError;
 use crate::types::RequestError;
@@ -17,7 +16,6 @@ use crate::types::RequestError;
 pub enum CompressError {
     #[error(transparent)]
     Model(#[from] ModelError),
-    #[cfg(feature = "forward")]
     #[error(transparent)]
     Forward(ForwardError),
     #[error(transparent)]
@@ -44,7 +42,6 @@ pub enum CompressError {
     Verification(#[from] VerificationError),
 }
 
-#[cfg(feature = "forward")]
 impl From<ForwardError> for CompressError {
     fn from(error: ForwardError) -> Self {
         match error {

@@ -5,7 +5,6 @@ mod artifact;
 mod card;
 mod checksum;
 mod error;
-#[cfg(feature = "forward")]
 pub mod forward;
 mod hf_folder;
 mod metadata;
