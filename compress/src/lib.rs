@@ -12,6 +12,7 @@ mod planning;
 pub mod progress;
 pub mod quantize;
 mod staging;
+pub mod statistics;
 pub mod types;
 mod verify;
 

@@ -32,6 +32,7 @@ use weights::LayerReader;
 
 pub use error::ForwardError;
 pub use hidden::Hidden;
+pub(crate) use linear::with_values;
 pub use taps::{NoTaps, Site, Taps};
 
 /// Tokens of one text that pass a layer at a time.
