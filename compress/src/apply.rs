@@ -1,5 +1,6 @@
 //! Carries out a plan: reads, quantizes and writes tensor by tensor, a few megabytes at a time.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
@@ -17,6 +18,9 @@ use crate::planning::new_tensors;
 use crate::progress::Progress;
 use crate::quantize::quantize_tensor;
 
+/// Matrices that are rounded already.
+pub type Rounded = BTreeMap<secateur_model::TensorId, crate::rounding::RoundedMatrix>;
+
 /// Numbers that are in work at a time: 16 MiB as `f32`, whatever the size of the tensor.
 const CHUNK_ELEMENTS: usize = 4 << 20;
 
@@ -32,6 +36,7 @@ pub fn write_gguf(
     plan: &Plan,
     path: &Path,
     progress: &dyn Progress,
+    rounded: &Rounded,
 ) -> Result<(), CompressError> {
     let metadata = artifact_metadata(checkpoint, plan);
     let layout = GgufLayout::new(&metadata, &new_tensors(plan))?;
@@ -45,7 +50,7 @@ pub fn write_gguf(
         for chunk in chunks(&rows) {
             progress.check()?;
             let elements = (chunk.len() * rows.row_len()) as u64;
-            let bytes = encode(checkpoint, tensor, &rows, chunk)?;
+            let bytes = encode(checkpoint, tensor, &rows, chunk, rounded)?;
             writer.write_all(&bytes).map_err(tensor_write)?;
             progress.advance(elements);
         }
@@ -66,9 +71,15 @@ fn encode(
     tensor: &TensorPlan,
     rows: &TensorRows,
     chunk: Range<usize>,
+    rounded: &Rounded,
 ) -> Result<Vec<u8>, CompressError> {
     let attention = tensor.id.layer.and_then(|layer| checkpoint.spec.layers[layer].attention());
     let order = checkpoint.spec.family.table().gguf_row_order(tensor.id.role, attention);
+    if let Some(matrix) = rounded.get(&tensor.id) {
+        let row_bytes = matrix.bytes.len() / rows.rows();
+        let rows = chunk.map(|row| &matrix.bytes[order.our_row(row) * row_bytes..][..row_bytes]);
+        return Ok(rows.flatten().copied().collect());
+    }
     let values = read_finite(tensor, rows, order, chunk.clone())?;
     let stored_as_meant = rows.offset() == 0.0 && rows.raw_row(0).is_some();
     if rows.tensor_type() == tensor.to && stored_as_meant {

@@ -79,6 +79,7 @@ pub fn compress(
     plan: &Plan,
     folder: &Path,
     progress: &dyn Progress,
+    rounded: &crate::apply::Rounded,
 ) -> Result<Outcome, CompressError> {
     let staging = staging::Staging::begin(folder, checkpoint)?;
     let mut seconds = BTreeMap::new();
@@ -94,7 +95,7 @@ pub fn compress(
 
     let started = Instant::now();
     progress.begin("writing", plan.elements());
-    write_gguf(checkpoint, plan, &gguf, progress)?;
+    write_gguf(checkpoint, plan, &gguf, progress, rounded)?;
     timed("write", started);
 
     let started = Instant::now();

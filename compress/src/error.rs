@@ -26,6 +26,8 @@ pub enum CompressError {
     Config(#[from] SpecError),
     #[error("tensor `{tensor}`: {source}")]
     Quantize { tensor: String, source: QuantizeError },
+    #[error("{id}: {source}")]
+    Moments { id: String, source: crate::quantize::feedback::ProblemError },
     #[error("tensor `{tensor}` has {value} at row {row}, column {column}; weights must be finite")]
     NotFinite { tensor: String, row: usize, column: usize, value: f32 },
     #[error("`{}` is not empty and was not written by secateur; choose another folder", path.display())]

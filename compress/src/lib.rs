@@ -1,5 +1,6 @@
 //! How a language model is cut: a plan says what will be done, the rest obeys it.
 
+pub mod allocation;
 mod apply;
 mod artifact;
 mod card;
@@ -11,6 +12,7 @@ mod metadata;
 mod planning;
 pub mod progress;
 pub mod quantize;
+pub mod rounding;
 mod staging;
 pub mod statistics;
 pub mod types;

@@ -48,7 +48,7 @@ fn carry_out(
     console: &Console,
 ) -> anyhow::Result<Outcome> {
     let progress = console.progress();
-    Ok(compress(checkpoint, plan, folder, &progress)?)
+    Ok(compress(checkpoint, plan, folder, &progress, &Default::default())?)
 }
 
 fn announce(verdicts: &[Verdict], console: &Console) -> Exit {

@@ -62,11 +62,21 @@ impl Attention {
     ) -> Result<()> {
         let input = self.norm.apply(hidden);
         tap(Site::AttentionInput, &input);
+        let mixed = self.mixed(input, memory, rope)?;
+        tap(Site::AttentionOutput, &mixed);
+        self.add_output(hidden, mixed)
+    }
+
+    /// What the output projection reads, `[tokens, heads * head]`, from the normed input, `[tokens, hidden]`.
+    pub fn mixed(&self, input: Vec<f32>, memory: &mut KeysAndValues, rope: &RopeTable) -> Result<Vec<f32>> {
         let projected = self.query_key_value.apply(input)?;
         let queries = with_values(&projected, |projected| self.place(projected, memory, rope))?;
         drop(projected);
-        let mixed = self.mix(queries, memory)?;
-        tap(Site::AttentionOutput, &mixed);
+        self.mix(queries, memory)
+    }
+
+    /// Adds what the output projection makes of `mixed`, `[tokens, heads * head]`, to the residual, `[tokens, hidden]`.
+    pub fn add_output(&self, hidden: &mut [f32], mixed: Vec<f32>) -> Result<()> {
         let update = self.output.apply(mixed)?;
         with_values(&update, |update| add_to_residual(hidden, update, self.post_norm.as_ref()))
     }

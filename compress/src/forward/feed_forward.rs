@@ -28,10 +28,19 @@ impl GatedFeedForward {
     pub fn run(&self, hidden: &mut [f32], mut tap: impl FnMut(Site, &[f32])) -> Result<()> {
         let input = self.norm.apply(hidden);
         tap(Site::FfnInput, &input);
-        let gate_up = self.gate_up.apply(input)?;
-        let channels = with_values(&gate_up, |gate_up| self.activated(gate_up))?;
-        drop(gate_up);
+        let channels = self.channels(input)?;
         tap(Site::FfnDown, &channels);
+        self.add_output(hidden, channels)
+    }
+
+    /// What the down projection reads, `[tokens, width]`, from the normed input, `[tokens, hidden]`.
+    pub fn channels(&self, input: Vec<f32>) -> Result<Vec<f32>> {
+        let gate_up = self.gate_up.apply(input)?;
+        with_values(&gate_up, |gate_up| self.activated(gate_up))
+    }
+
+    /// Adds what the down projection makes of `channels`, `[tokens, width]`, to the residual, `[tokens, hidden]`.
+    pub fn add_output(&self, hidden: &mut [f32], channels: Vec<f32>) -> Result<()> {
         let update = self.down.apply(channels)?;
         with_values(&update, |update| add_to_residual(hidden, update, self.post_norm.as_ref()))
     }

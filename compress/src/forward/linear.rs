@@ -28,6 +28,13 @@ impl Linear {
         })
     }
 
+    /// Other weights, `[out_features, in_features]`; the bias stays.
+    pub fn replace_weight(&mut self, weight: Vec<f32>) -> Result<()> {
+        let device = self.weight.device().clone();
+        self.weight = Tensor::from_vec(weight, self.weight.shape(), &Device::Cpu)?.to_device(&device)?;
+        Ok(())
+    }
+
     /// `input` is `[tokens, in_features]`; gives `[tokens, out_features]` on the processor.
     pub fn apply(&self, input: Vec<f32>) -> Result<Tensor> {
         let tokens = input.len() / self.in_features;

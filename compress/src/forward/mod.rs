@@ -18,6 +18,7 @@ mod linear;
 mod logits;
 mod norm;
 mod rope;
+mod staged;
 mod taps;
 mod weights;
 
@@ -33,6 +34,7 @@ use weights::LayerReader;
 pub use error::ForwardError;
 pub use hidden::Hidden;
 pub(crate) use linear::with_values;
+pub use staged::{StagedLayer, StagedModel};
 pub use taps::{NoTaps, Site, Taps};
 
 /// Tokens of one text that pass a layer at a time.

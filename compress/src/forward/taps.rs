@@ -16,6 +16,16 @@ pub enum Site {
 }
 
 impl Site {
+    /// The matrices of a layer that read this input, in the order in which they are stacked.
+    pub fn roles(self) -> &'static [Role] {
+        match self {
+            Self::AttentionInput => &[Role::AttentionQuery, Role::AttentionKey, Role::AttentionValue],
+            Self::AttentionOutput => &[Role::AttentionOutput],
+            Self::FfnInput => &[Role::FfnGate, Role::FfnUp],
+            Self::FfnDown => &[Role::FfnDown],
+        }
+    }
+
     /// What a matrix of a layer reads; `None` for everything else.
     pub fn of(role: Role) -> Option<Self> {
         match role {

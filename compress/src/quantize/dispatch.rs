@@ -83,7 +83,7 @@ pub fn encode_rows(
 }
 
 #[cfg(target_arch = "x86_64")]
-fn has_avx2() -> bool {
+pub fn has_avx2() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("f16c")
 }
 

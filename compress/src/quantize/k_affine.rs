@@ -18,7 +18,7 @@ pub struct Q4K;
 /// `scales: [(u4 scale, u4 minimum); 16], codes: [u2; 256], d: f16, dmin: f16`
 pub struct Q2K;
 
-const Q5_K: AffineFormat = AffineFormat {
+pub const Q5_K: AffineFormat = AffineFormat {
     max_code: 31.0,
     max_sub: 63.0,
     starts: &FIVE_BIT_STARTS,
@@ -27,9 +27,10 @@ const Q5_K: AffineFormat = AffineFormat {
     rounds: 1,
 };
 
-const Q4_K: AffineFormat = AffineFormat { max_code: 15.0, starts: &FOUR_BIT_STARTS, refinements: 2, ..Q5_K };
+pub const Q4_K: AffineFormat =
+    AffineFormat { max_code: 15.0, starts: &FOUR_BIT_STARTS, refinements: 2, ..Q5_K };
 
-const Q2_K: AffineFormat = AffineFormat {
+pub const Q2_K: AffineFormat = AffineFormat {
     max_code: 3.0,
     max_sub: 15.0,
     starts: &[
@@ -94,7 +95,7 @@ fn each<V: Vector, const W: usize, const LEN: usize, const BYTES: usize>(
 }
 
 #[inline(always)]
-fn write_q5_k<V: Vector>(block: &AffineBlock<V, 1, 32>, out: &mut [u8; 176]) {
+pub fn write_q5_k<V: Vector>(block: &AffineBlock<V, 1, 32>, out: &mut [u8; 176]) {
     write_super(block, &mut out[..16]);
     let codes = in_order(&block.codes);
     out[16..48].fill(0);
@@ -107,13 +108,13 @@ fn write_q5_k<V: Vector>(block: &AffineBlock<V, 1, 32>, out: &mut [u8; 176]) {
 }
 
 #[inline(always)]
-fn write_q4_k<V: Vector>(block: &AffineBlock<V, 1, 32>, out: &mut [u8; 144]) {
+pub fn write_q4_k<V: Vector>(block: &AffineBlock<V, 1, 32>, out: &mut [u8; 144]) {
     write_super(block, &mut out[..16]);
     write_nibbles(&in_order(&block.codes), &mut out[16..]);
 }
 
 #[inline(always)]
-fn write_q2_k<V: Vector>(block: &AffineBlock<V, 2, 16>, out: &mut [u8; 84]) {
+pub fn write_q2_k<V: Vector>(block: &AffineBlock<V, 2, 16>, out: &mut [u8; 84]) {
     let (scales, minima) = (block.scales.store(), block.minima.store());
     for ((out, &scale), &minimum) in out.iter_mut().zip(scales.as_flattened()).zip(minima.as_flattened()) {
         *out = scale as u8 | (minimum as u8) << 4;

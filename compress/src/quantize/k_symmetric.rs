@@ -19,7 +19,7 @@ pub struct Q3K;
 /// `d: f16, high_scales: [u2; 8], low_scales: [u4; 8], codes: [u4; 256]`, sub-blocks of 32
 pub struct Iq4Xs;
 
-const Q6_K: SymmetricFormat = SymmetricFormat {
+pub const Q6_K: SymmetricFormat = SymmetricFormat {
     sub: (-128.0, 127.0),
     starts: &[
         -40.0, -39.5, -39.0, -38.5, -38.0, -37.5, -37.0, -36.5, -36.0, -35.5, -35.0, -34.5, -34.0, -33.5,
@@ -31,7 +31,7 @@ const Q6_K: SymmetricFormat = SymmetricFormat {
     rounds: 1,
 };
 
-const Q3_K: SymmetricFormat = SymmetricFormat {
+pub const Q3_K: SymmetricFormat = SymmetricFormat {
     sub: (-32.0, 31.0),
     starts: &[-5.0, -4.5, -4.0, -3.5, -3.0, 2.5, 3.0, 3.5, 4.0],
     refinements: 1,
@@ -39,19 +39,19 @@ const Q3_K: SymmetricFormat = SymmetricFormat {
     rounds: 1,
 };
 
-const IQ4_XS: SymmetricFormat = SymmetricFormat { starts: &IQ4_STARTS, ..Q3_K };
+pub const IQ4_XS: SymmetricFormat = SymmetricFormat { starts: &IQ4_STARTS, ..Q3_K };
 
 impl Encoder for Q6K {
     #[inline(always)]
     fn encode<V: Vector>(row: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {
-        each::<Uniform<32>, V, 2, 16, 210>(row, importance, out, &Q6_K, write_q6_k::<V>);
+        each::<Uniform<-32, 31>, V, 2, 16, 210>(row, importance, out, &Q6_K, write_q6_k::<V>);
     }
 }
 
 impl Encoder for Q3K {
     #[inline(always)]
     fn encode<V: Vector>(row: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {
-        each::<Uniform<4>, V, 2, 16, 110>(row, importance, out, &Q3_K, write_q3_k::<V>);
+        each::<Uniform<-4, 3>, V, 2, 16, 110>(row, importance, out, &Q3_K, write_q3_k::<V>);
     }
 }
 
@@ -100,7 +100,7 @@ fn one<L: Levels, V: Vector, const W: usize, const LEN: usize, const BYTES: usiz
 }
 
 #[inline(always)]
-fn write_q6_k<V: Vector>(block: &SymmetricBlock<V, 2>, codes: &[u8; 256], out: &mut [u8; 210]) {
+pub fn write_q6_k<V: Vector>(block: &SymmetricBlock<V, 2>, codes: &[u8; 256], out: &mut [u8; 210]) {
     for (half, codes) in codes.as_chunks::<128>().0.iter().enumerate() {
         for index in 0..32 {
             let [a, b, c, d] = [0, 32, 64, 96].map(|run| codes[index + run]);
@@ -116,7 +116,7 @@ fn write_q6_k<V: Vector>(block: &SymmetricBlock<V, 2>, codes: &[u8; 256], out: &
 }
 
 #[inline(always)]
-fn write_q3_k<V: Vector>(block: &SymmetricBlock<V, 2>, codes: &[u8; 256], out: &mut [u8; 110]) {
+pub fn write_q3_k<V: Vector>(block: &SymmetricBlock<V, 2>, codes: &[u8; 256], out: &mut [u8; 110]) {
     out[..32].fill(0);
     for (bit, codes) in codes.as_chunks::<32>().0.iter().enumerate() {
         for (third_bits, code) in out[..32].iter_mut().zip(codes) {
@@ -134,7 +134,7 @@ fn write_q3_k<V: Vector>(block: &SymmetricBlock<V, 2>, codes: &[u8; 256], out: &
 }
 
 #[inline(always)]
-fn write_iq4_xs<V: Vector>(block: &SymmetricBlock<V, 1>, codes: &[u8; 256], out: &mut [u8; 136]) {
+pub fn write_iq4_xs<V: Vector>(block: &SymmetricBlock<V, 1>, codes: &[u8; 256], out: &mut [u8; 136]) {
     out[..2].copy_from_slice(&f16::from_f32(block.scale).to_le_bytes());
     out[2..8].fill(0);
     let mut high = 0_u16;

@@ -17,16 +17,16 @@ pub trait Levels {
     fn nearest<V: Vector, const W: usize>(scaled: Lanes<V, W>) -> Lanes<V, W>;
 }
 
-/// Whole numbers from `-HALF` to `HALF - 1`.
-pub struct Uniform<const HALF: i16>;
+/// Whole numbers from `LOW` to `HIGH`.
+pub struct Uniform<const LOW: i16, const HIGH: i16>;
 
-impl<const HALF: i16> Levels for Uniform<HALF> {
-    const LOWEST: f32 = -(HALF as f32);
-    const HIGHEST: f32 = HALF as f32 - 1.0;
+impl<const LOW: i16, const HIGH: i16> Levels for Uniform<LOW, HIGH> {
+    const LOWEST: f32 = LOW as f32;
+    const HIGHEST: f32 = HIGH as f32;
 
     #[inline(always)]
     fn code<V: Vector, const W: usize>(scaled: Lanes<V, W>) -> Lanes<V, W> {
-        Self::nearest(scaled) + Lanes::splat(HALF as f32)
+        Self::nearest(scaled) - Lanes::splat(Self::LOWEST)
     }
 
     #[inline(always)]
@@ -54,6 +54,46 @@ impl Levels for Iq4 {
     #[inline(always)]
     fn nearest<V: Vector, const W: usize>(scaled: Lanes<V, W>) -> Lanes<V, W> {
         polynomial(Self::code(scaled) - Lanes::splat(7.5), &VALUE_OF_CENTERED_CODE).round()
+    }
+}
+
+/// Twice the values of the four-bit float E2M1, of either sign.
+pub struct E2m1;
+
+impl E2m1 {
+    /// The magnitude nearest to each magnitude, as an index and as a value. Steps between neighbours are 1 up to 4, then 2,
+    /// then 4.
+    #[inline(always)]
+    fn magnitude<V: Vector, const W: usize>(scaled: Lanes<V, W>) -> (Lanes<V, W>, Lanes<V, W>) {
+        let magnitude = scaled.max(scaled.negated());
+        let (mut index, mut value) = (Lanes::zero(), Lanes::zero());
+        for (midpoint, step) in
+            [(0.5, 1.0), (1.5, 1.0), (2.5, 1.0), (3.5, 1.0), (5.0, 2.0), (7.0, 2.0), (10.0, 4.0)]
+        {
+            let above = Lanes::splat(midpoint).if_less(magnitude, Lanes::splat(1.0), Lanes::zero());
+            index = index + above;
+            value = value + above * Lanes::splat(step);
+        }
+        (index, value)
+    }
+}
+
+impl Levels for E2m1 {
+    const LOWEST: f32 = -12.0;
+    const HIGHEST: f32 = 12.0;
+
+    #[inline(always)]
+    fn code<V: Vector, const W: usize>(scaled: Lanes<V, W>) -> Lanes<V, W> {
+        // bit 3 is the sign
+        let (index, _) = Self::magnitude(scaled);
+        let negative = Lanes::zero().if_less(index, index + Lanes::splat(8.0), index);
+        scaled.if_less(Lanes::zero(), negative, index)
+    }
+
+    #[inline(always)]
+    fn nearest<V: Vector, const W: usize>(scaled: Lanes<V, W>) -> Lanes<V, W> {
+        let (_, value) = Self::magnitude(scaled);
+        scaled.if_less(Lanes::zero(), value.negated(), value)
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod affine;
 mod dispatch;
+pub mod feedback;
 mod float;
 mod k_affine;
 mod k_symmetric;

@@ -39,10 +39,10 @@ pub trait Searched<const BYTES: usize> {
     fn write(scale: f32, minimum: f32, codes: &[u8; LEN], out: &mut [u8; BYTES]);
 }
 
-const FOUR_BIT_STARTS: [f32; 14] =
+pub const FOUR_BIT_STARTS: [f32; 14] =
     [-10.0, -9.5, -9.0, -8.5, -8.0, -7.5, -7.0, 6.0, 6.5, 7.0, 7.5, 8.0, 8.5, 9.0];
 
-const FIVE_BIT_STARTS: [f32; 14] =
+pub const FIVE_BIT_STARTS: [f32; 14] =
     [-19.0, -18.0, -17.5, -17.0, -16.5, -16.0, -15.5, -15.0, 14.0, 14.5, 15.0, 15.5, 16.0, 17.0];
 
 impl Encoder for Iq4Nl {
@@ -68,7 +68,7 @@ impl Searched<18> for Iq4Nl {
 impl Searched<18> for Q4_0 {
     #[inline(always)]
     fn search<V: Vector>(values: &Grid<V, 1, LEN>, weights: &impl Weights<V, 1>) -> Coded {
-        symmetric_search::<Uniform<8>, V>(values, weights, &FOUR_BIT_STARTS, 2)
+        symmetric_search::<Uniform<-8, 7>, V>(values, weights, &FOUR_BIT_STARTS, 2)
     }
 
     #[inline(always)]
@@ -80,7 +80,7 @@ impl Searched<18> for Q4_0 {
 impl Searched<22> for Q5_0 {
     #[inline(always)]
     fn search<V: Vector>(values: &Grid<V, 1, LEN>, weights: &impl Weights<V, 1>) -> Coded {
-        symmetric_search::<Uniform<16>, V>(values, weights, &FIVE_BIT_STARTS, 2)
+        symmetric_search::<Uniform<-16, 15>, V>(values, weights, &FIVE_BIT_STARTS, 2)
     }
 
     #[inline(always)]

@@ -1,0 +1,43 @@
+//! What could become of a matrix.
+
+use secateur_model::{TensorId, TensorType};
+use serde::{Deserialize, Serialize};
+
+/// Types that matrices may get, where legal. The two-bit type of super-blocks is the least that llama.cpp runs without a table of
+/// patterns.
+pub const CANDIDATES: [TensorType; 14] = [
+    TensorType::F16,
+    TensorType::Q8_0,
+    TensorType::Q6_K,
+    TensorType::Q5_K,
+    TensorType::Q5_1,
+    TensorType::Q5_0,
+    TensorType::Q4_K,
+    TensorType::Q4_1,
+    TensorType::Q4_0,
+    TensorType::IQ4_NL,
+    TensorType::IQ4_XS,
+    TensorType::MXFP4,
+    TensorType::Q3_K,
+    TensorType::Q2_K,
+];
+
+/// One type for one matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Choice {
+    /// How it would be stored.
+    pub tensor_type: TensorType,
+    /// What it would take in the file.
+    pub bytes: u64,
+    /// The divergence from the parent that it would cause by itself, in nats per token.
+    pub damage: f64,
+}
+
+/// All types that a matrix may get.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MatrixOptions {
+    /// Which matrix.
+    pub id: TensorId,
+    /// At least one.
+    pub choices: Vec<Choice>,
+}
