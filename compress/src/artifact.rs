@@ -38,6 +38,8 @@ pub struct RunRecord {
     pub asked: Vec<String>,
     /// Every file that was read, with its hash.
     pub sources: Vec<SourceFile>,
+    /// Where all that is random began.
+    pub seed: u64,
     /// Worker threads.
     pub threads: usize,
     /// Wall time of each stage, in seconds.
@@ -70,7 +72,7 @@ pub struct Outcome {
     pub folder: PathBuf,
 }
 
-/// Carries out a plan: writes the artifact beside its place, checks it, moves it there.
+/// Carries out a plan: writes the artifact beside its place, checks it, moves it there. `seed` is recorded.
 ///
 /// # Errors
 /// [`CompressError`]; `folder` is then as it was before.
@@ -78,6 +80,7 @@ pub fn compress(
     checkpoint: &Checkpoint,
     plan: &Plan,
     folder: &Path,
+    seed: u64,
     progress: &dyn Progress,
     rounded: &crate::apply::Rounded,
 ) -> Result<Outcome, CompressError> {
@@ -122,6 +125,7 @@ pub fn compress(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         asked: plan.asked.clone(),
         sources,
+        seed,
         threads: rayon::current_num_threads(),
         seconds,
         peak_memory: peak_memory(),

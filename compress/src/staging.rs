@@ -13,6 +13,31 @@ use crate::artifact::{GGUF_NAME, RUN_NAME};
 pub(crate) struct Staging {
     folder: TempDir,
     place: PathBuf,
+    // after `folder`, which must be gone before they are empty
+    _parents: NewFolders,
+}
+
+/// Folders that were made on the way, the innermost first; removed again if they are still empty at the end.
+struct NewFolders(Vec<PathBuf>);
+
+impl NewFolders {
+    /// Makes `folder` and what it lies in.
+    fn make(folder: &Path) -> io::Result<Self> {
+        let missing =
+            folder.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+        let made = Self(missing.map(Path::to_owned).collect());
+        std::fs::create_dir_all(folder)?;
+        Ok(made)
+    }
+}
+
+impl Drop for NewFolders {
+    fn drop(&mut self) {
+        for folder in &self.0 {
+            // refused when it holds something, as an artifact that was finished
+            let _ = std::fs::remove_dir(folder);
+        }
+    }
 }
 
 impl Staging {
@@ -29,14 +54,14 @@ impl Staging {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        std::fs::create_dir_all(parent).map_err(unwritable)?;
+        let parents = NewFolders::make(parent).map_err(unwritable)?;
         let mut builder = tempfile::Builder::new();
         builder.prefix(".secateur-");
         // private by default, but this one will be a folder like any other
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
         let folder = builder.tempdir_in(parent).map_err(unwritable)?;
-        Ok(Self { folder, place: place.to_owned() })
+        Ok(Self { folder, place: place.to_owned(), _parents: parents })
     }
 
     /// Where the artifact grows.

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use tempfile::TempPath;
 
 use crate::ModelError;
 
@@ -16,7 +16,8 @@ const BUFFER_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub struct AtomicFile {
     path: PathBuf,
-    temporary: BufWriter<NamedTempFile>,
+    content: BufWriter<File>,
+    temporary: TempPath,
 }
 
 impl AtomicFile {
@@ -32,7 +33,11 @@ impl AtomicFile {
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         match builder.tempfile_in(folder_of(&path)) {
-            Ok(temporary) => Ok(Self { path, temporary: BufWriter::with_capacity(BUFFER_BYTES, temporary) }),
+            Ok(file) => {
+                // taken apart, or its errors would name the temporary file, which is gone when they are read
+                let (file, temporary) = file.into_parts();
+                Ok(Self { path, content: BufWriter::with_capacity(BUFFER_BYTES, file), temporary })
+            }
             Err(source) => Err(ModelError::Io { path, source }),
         }
     }
@@ -47,8 +52,8 @@ impl AtomicFile {
     /// # Errors
     /// When the disk is full or the place cannot be taken; nothing is left behind then.
     pub fn commit(self) -> Result<(), ModelError> {
-        let Self { path, temporary } = self;
-        match persist(temporary, &path) {
+        let Self { path, content, temporary } = self;
+        match persist(content, temporary, &path) {
             Ok(()) => Ok(()),
             Err(source) => Err(ModelError::Io { path, source }),
         }
@@ -57,11 +62,11 @@ impl AtomicFile {
 
 impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.temporary.write(bytes)
+        self.content.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.temporary.flush()
+        self.content.flush()
     }
 }
 
@@ -77,9 +82,9 @@ pub fn write_file(path: impl Into<PathBuf>, bytes: &[u8]) -> Result<(), ModelErr
     }
 }
 
-fn persist(temporary: BufWriter<NamedTempFile>, path: &Path) -> io::Result<()> {
-    let temporary = temporary.into_inner().map_err(io::IntoInnerError::into_error)?;
-    temporary.as_file().sync_all()?;
+fn persist(content: BufWriter<File>, temporary: TempPath, path: &Path) -> io::Result<()> {
+    let file = content.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.sync_all()?;
     temporary.persist(path).map_err(|error| error.error)?;
     // the new name is safe only when the folder is; folders cannot be opened on Windows
     if cfg!(unix) {

@@ -4,6 +4,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+#[cfg(target_os = "linux")]
+use std::process::Command;
 
 use secateur_tests::binary::{self, Ran};
 use serde_json::{Value, json};
@@ -220,6 +222,73 @@ fn a_folder_that_holds_something_else_is_left_alone() {
     assert!(ran.stderr.contains("photos") && ran.stderr.contains("not empty"), "{}", ran.stderr);
     assert_eq!(fs::read(out.join("cat.jpg")).unwrap(), b"meow");
     assert_eq!(fs::read_dir(&out).unwrap().count(), 1);
+}
+
+/// Runs `compress demo` on a disk of its own, of `size`: a tmpfs in a mount namespace, where anyone may mount one.
+/// What is left on the disk is on stdout, one path in a line.
+#[cfg(target_os = "linux")]
+fn on_a_disk_of(size: &str, earlier_artifact: bool) -> Ran {
+    const SCRIPT: &str = r#"
+        mount -t tmpfs -o size="$1" disk "$2" && cd "$2" || { echo "no disk of our own" >&2; exit 99; }
+        if [ "$4" = true ]; then "$3" compress demo --type q4_0 --out new/out --quiet >/dev/null || exit 98; fi
+        "$3" compress demo --type f16 --out new/out --quiet >/dev/null
+        code=$?
+        if [ "$4" = true ]; then (cd new/out && sha256sum --check --quiet --strict SHA256SUMS) || exit 97; fi
+        find . -mindepth 1 | sort
+        exit $code"#;
+    let disk = tempfile::tempdir().unwrap();
+    let output = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", SCRIPT, "sh", size])
+        .arg(disk.path())
+        .arg(binary::path())
+        .arg(earlier_artifact.to_string())
+        .output()
+        .expect("unshare (util-linux) is needed to make a small disk");
+    let ran = Ran {
+        code: output.status.code().unwrap(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    };
+    assert!(
+        matches!(ran.code, 0 | 3),
+        "either the disk could not be made (this test needs user namespaces: sysctl user.max_user_namespaces, and \
+         where there is one, kernel.apparmor_restrict_unprivileged_userns=0), or secateur ended otherwise: {ran:?}"
+    );
+    ran
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_told_and_nothing_is_left_on_it() {
+    // full in the header of model.gguf (it has the vocabulary), in its tensors, in hf/
+    for (size, file) in [("4k", "model.gguf"), ("1m", "model.gguf"), ("2500k", "model.safetensors")] {
+        let ran = on_a_disk_of(size, false);
+        assert_eq!(ran.code, 3, "{size}: {ran:?}");
+        assert!(ran.stderr.contains("No space left on device"), "{size}: {ran:?}");
+        assert!(ran.stderr.contains(file), "{size}: {ran:?}");
+        assert_eq!(ran.stdout, "", "{size}");
+    }
+    let enough = on_a_disk_of("16m", false);
+    assert_eq!(enough.code, 0, "{enough:?}");
+    assert!(enough.stdout.contains("./new/out/hf/model.safetensors\n"), "{enough:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_leaves_an_earlier_artifact_whole() {
+    let ran = on_a_disk_of("1500k", true);
+    assert_eq!(ran.code, 3, "{ran:?}");
+    let left: Vec<_> = ran.stdout.lines().collect();
+    let expected = [
+        "./new",
+        "./new/out",
+        "./new/out/README.md",
+        "./new/out/SHA256SUMS",
+        "./new/out/model.gguf",
+        "./new/out/plan.yaml",
+        "./new/out/run.json",
+    ];
+    assert_eq!(left, expected);
 }
 
 #[test]

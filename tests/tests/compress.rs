@@ -73,7 +73,7 @@ fn assert_same_tensors(ours: &Path, theirs: &Path) {
 fn the_first_command_of_the_readme_leaves_a_complete_artifact() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out/demo");
-    let record = compress(Path::new("demo"), &["--type", "q4_0"], &out);
+    let record = compress(Path::new("demo"), &["--type", "q4_0", "--seed", "7"], &out);
     let mut names: Vec<_> =
         fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
@@ -82,6 +82,8 @@ fn the_first_command_of_the_readme_leaves_a_complete_artifact() {
     let sums =
         Command::new("sha256sum").args(["--check", "--strict", "SHA256SUMS"]).current_dir(&out).output();
     assert!(sums.unwrap().status.success());
+    let run: serde_json::Value = serde_json::from_slice(&fs::read(out.join("run.json")).unwrap()).unwrap();
+    assert_eq!(run["seed"], 7);
     let continued = judge::greedy(&out.join("model.gguf"), "In the beginning", 8).unwrap();
     assert!(!continued.text.is_empty());
 }

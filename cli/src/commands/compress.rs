@@ -19,7 +19,7 @@ use crate::exit::Exit;
 use crate::model_argument;
 
 /// Plans, and unless this is a dry run, writes the artifact.
-pub fn run(arguments: &CompressArguments, console: &Console) -> anyhow::Result<Exit> {
+pub fn run(arguments: &CompressArguments, seed: u64, console: &Console) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let checkpoint = model_argument::open(&arguments.model)?;
     let request = TypeRequest { base: arguments.tensor_type, overrides: arguments.overrides.clone() };
@@ -29,7 +29,7 @@ pub fn run(arguments: &CompressArguments, console: &Console) -> anyhow::Result<E
     let mut record = planned(&checkpoint, &plan);
     match &arguments.out {
         Some(folder) if !arguments.dry_run => {
-            let outcome = carry_out(&checkpoint, &plan, folder, console)?;
+            let outcome = carry_out(&checkpoint, &plan, folder, seed, console)?;
             add_outcome(&mut record, &outcome, started);
             console.result(&record, &[record.table()])?;
         }
@@ -45,10 +45,11 @@ fn carry_out(
     checkpoint: &Checkpoint,
     plan: &Plan,
     folder: &Path,
+    seed: u64,
     console: &Console,
 ) -> anyhow::Result<Outcome> {
     let progress = console.progress();
-    Ok(compress(checkpoint, plan, folder, &progress, &Default::default())?)
+    Ok(compress(checkpoint, plan, folder, seed, &progress, &Default::default())?)
 }
 
 fn announce(verdicts: &[Verdict], console: &Console) -> Exit {
