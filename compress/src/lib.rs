@@ -7,6 +7,7 @@ mod card;
 mod checksum;
 mod error;
 pub mod forward;
+pub mod gradient;
 mod hf_folder;
 mod metadata;
 mod planning;

@@ -13,11 +13,11 @@ use super::rope::RopeTable;
 use super::taps::Site;
 
 /// Tokens whose scores exist at a time: few enough that little is computed above the diagonal.
-const QUERY_TOKENS: usize = 128;
+pub(crate) const QUERY_TOKENS: usize = 128;
 
 /// `hidden + post_norm(output(mixed values))`.
 #[derive(Debug)]
-pub(super) struct Attention {
+pub(crate) struct Attention {
     pub spec: AttentionSpec,
     pub norm: RmsNorm,
     /// Queries over keys over values: `[(heads + 2 * kv_heads) * head, hidden]`
@@ -33,11 +33,11 @@ pub(super) struct Attention {
 
 /// Keys and values of the tokens of one text that have passed so far, in one layer.
 #[derive(Debug)]
-pub(super) struct KeysAndValues {
+pub(crate) struct KeysAndValues {
     /// `[kv_heads, capacity, head]`
-    keys: Vec<f32>,
+    pub keys: Vec<f32>,
     /// `[kv_heads, capacity, head]`
-    values: Vec<f32>,
+    pub values: Vec<f32>,
     capacity: usize,
     tokens: usize,
 }
@@ -81,13 +81,14 @@ impl Attention {
         with_values(&update, |update| add_to_residual(hidden, update, self.post_norm.as_ref()))
     }
 
-    fn group(&self) -> usize {
+    /// Query heads that share a key and a value head.
+    pub fn group(&self) -> usize {
         self.spec.heads / self.spec.kv_heads
     }
 
     /// Norms and rotates `[tokens, (heads + 2 * kv_heads) * head]`; keys and values go to memory, the queries come
     /// back scaled, `[kv_heads, tokens, group, head]`.
-    fn place(&self, projected: &[f32], memory: &mut KeysAndValues, rope: &RopeTable) -> Vec<f32> {
+    pub fn place(&self, projected: &[f32], memory: &mut KeysAndValues, rope: &RopeTable) -> Vec<f32> {
         let AttentionSpec { heads, kv_heads, head_size, scale, .. } = self.spec;
         let row_len = (heads + 2 * kv_heads) * head_size;
         let (tokens, first, group) = (projected.len() / row_len, memory.tokens, self.group());
@@ -125,7 +126,7 @@ impl Attention {
     }
 
     /// The values that the queries ask for, `[tokens, heads * head]`.
-    fn mix(&self, queries: Vec<f32>, memory: &KeysAndValues) -> Result<Vec<f32>> {
+    pub fn mix(&self, queries: Vec<f32>, memory: &KeysAndValues) -> Result<Vec<f32>> {
         let AttentionSpec { heads, kv_heads, head_size, .. } = self.spec;
         let (group, width) = (self.group(), heads * head_size);
         let tokens = queries.len() / width;
@@ -153,13 +154,13 @@ impl Attention {
     }
 
     /// The earliest position that a token sees.
-    fn first_visible(&self, position: usize) -> usize {
+    pub fn first_visible(&self, position: usize) -> usize {
         self.spec.window.map_or(0, |window| (position + 1).saturating_sub(window))
     }
 
     /// Scores of the tokens at `positions` over the tokens at `visible`, `[kv_heads, positions, group, visible]`, as shares
     /// that sum to 1. A token sees itself and what is before it, inside its window.
-    fn softmax(&self, scores: &[f32], visible: Range<usize>, positions: Range<usize>) -> Vec<f32> {
+    pub fn softmax(&self, scores: &[f32], visible: Range<usize>, positions: Range<usize>) -> Vec<f32> {
         let group = self.group();
         let mut shares = vec![0.0; scores.len()];
         let rows = shares.par_chunks_mut(visible.len()).zip(scores.par_chunks(visible.len()));

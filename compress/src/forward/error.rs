@@ -22,6 +22,10 @@ pub enum ForwardError {
     NotFinite { layer: usize, text: usize },
     #[error("the logits after token {token} are not finite; the output norm or the output matrix is damaged")]
     LogitsNotFinite { token: usize },
+    #[error(
+        "the gradients of text {text} before layer {layer} are not finite; the layer's weights are damaged, or they need more range than f32"
+    )]
+    GradientNotFinite { layer: usize, text: usize },
     #[error("interrupted")]
     Interrupted,
 }

@@ -9,7 +9,7 @@ use super::taps::Taps;
 
 /// The weights of one decoder layer; a part that was removed is `None`.
 #[derive(Debug)]
-pub(super) struct Layer {
+pub(crate) struct Layer {
     pub index: usize,
     pub attention: Option<Attention>,
     pub feed_forward: Option<GatedFeedForward>,

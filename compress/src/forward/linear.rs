@@ -4,7 +4,7 @@ use candle_core::{CpuStorage, Device, Result, Storage, Tensor};
 
 /// One or several linear layers that read the same input, stacked.
 #[derive(Debug)]
-pub(super) struct Linear {
+pub(crate) struct Linear {
     /// `[out_features, in_features]`
     weight: Tensor,
     /// `[out_features]`
@@ -45,6 +45,15 @@ impl Linear {
             None => product,
         };
         sum.to_device(&Device::Cpu)
+    }
+
+    /// From the gradient at what [`apply`](Self::apply) gives, `[tokens, out_features]`, to that at its input,
+    /// `[tokens, in_features]`, on the processor.
+    pub fn back(&self, gradient: Vec<f32>) -> Result<Tensor> {
+        let out_features = self.weight.dim(0)?;
+        let tokens = gradient.len() / out_features;
+        let gradient = Tensor::from_vec(gradient, (tokens, out_features), &Device::Cpu)?;
+        gradient.to_device(self.weight.device())?.matmul(&self.weight)?.to_device(&Device::Cpu)
     }
 }
 

@@ -17,11 +17,11 @@ const TILE_ELEMENTS: usize = 8 << 20;
 
 /// The norm after the last layer, and the matrix from hidden states to the vocabulary.
 #[derive(Debug)]
-pub(super) struct OutputProjection {
-    norm: RmsNorm,
+pub(crate) struct OutputProjection {
+    pub norm: RmsNorm,
     matrix: TensorId,
     /// `[rows, hidden]` each, all together the vocabulary; or nothing.
-    kept: Vec<Tensor>,
+    pub kept: Vec<Tensor>,
 }
 
 impl OutputProjection {
@@ -40,7 +40,7 @@ impl OutputProjection {
     }
 
     /// The weights of a part of the vocabulary, `[rows, hidden]`.
-    fn read(
+    pub fn read(
         &self,
         checkpoint: &Checkpoint,
         tile: Range<usize>,
@@ -55,7 +55,7 @@ impl OutputProjection {
 }
 
 /// The parts of the vocabulary that are multiplied one after the other.
-fn tiles(spec: &ModelSpec) -> impl Iterator<Item = Range<usize>> + use<> {
+pub(crate) fn tiles(spec: &ModelSpec) -> impl Iterator<Item = Range<usize>> + use<> {
     let (rows, size) = ((TILE_ELEMENTS / spec.hidden_size).max(1), spec.vocabulary_size);
     (0..size).step_by(rows).map(move |start| start..(start + rows).min(size))
 }

@@ -7,20 +7,20 @@
 //! Matrix products are candle's and may run on another device. The rest is plain loops over slices in a fixed
 //! order: the number of threads changes nothing in the results.
 
-mod attention;
+pub(crate) mod attention;
 mod device;
 mod error;
-mod exponential;
-mod feed_forward;
+pub(crate) mod exponential;
+pub(crate) mod feed_forward;
 mod hidden;
-mod layer;
-mod linear;
-mod logits;
-mod norm;
-mod rope;
+pub(crate) mod layer;
+pub(crate) mod linear;
+pub(crate) mod logits;
+pub(crate) mod norm;
+pub(crate) mod rope;
 mod staged;
 mod taps;
-mod weights;
+pub(crate) mod weights;
 
 use secateur_model::{Checkpoint, ModelSpec, Role, TensorId};
 
@@ -52,11 +52,11 @@ pub enum Residency {
 /// A model that texts can pass.
 #[derive(Debug)]
 pub struct Forward<'a> {
-    checkpoint: &'a Checkpoint,
-    device: candle_core::Device,
+    pub(crate) checkpoint: &'a Checkpoint,
+    pub(crate) device: candle_core::Device,
     /// All layers, or none.
     kept: Vec<Layer>,
-    output: OutputProjection,
+    pub(crate) output: OutputProjection,
 }
 
 impl<'a> Forward<'a> {

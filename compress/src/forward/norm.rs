@@ -12,7 +12,7 @@ const LANES: usize = 16;
 ///
 /// Source: "Root Mean Square Layer Normalization".
 #[derive(Debug)]
-pub(super) struct RmsNorm {
+pub(crate) struct RmsNorm {
     /// `[features]`
     pub weight: Vec<f32>,
     pub epsilon: f32,
@@ -40,7 +40,7 @@ impl RmsNorm {
 }
 
 /// Adds `update` to the residual, after the update's own norm if it has one. Both are `[tokens, hidden]`.
-pub(super) fn add_to_residual(residual: &mut [f32], update: &[f32], norm: Option<&RmsNorm>) {
+pub(crate) fn add_to_residual(residual: &mut [f32], update: &[f32], norm: Option<&RmsNorm>) {
     let normed = norm.map(|norm| norm.apply(update));
     for (value, update) in residual.iter_mut().zip(normed.as_deref().unwrap_or(update)) {
         *value += update;
@@ -48,14 +48,14 @@ pub(super) fn add_to_residual(residual: &mut [f32], update: &[f32], norm: Option
 }
 
 /// The first row of `values`, `[rows, width]`, that holds an infinity or a NaN.
-pub(super) fn first_not_finite(values: &[f32], width: usize) -> Option<usize> {
+pub(crate) fn first_not_finite(values: &[f32], width: usize) -> Option<usize> {
     // no early exit inside a row: all rows are finite as a rule, and a plain fold runs on vectors
     let is_finite = |row: &[f32]| row.iter().fold(true, |finite, value| finite & value.is_finite());
     values.chunks_exact(width).position(|row| !is_finite(row))
 }
 
 /// The sum of `term` over a row, in a fixed order.
-pub(super) fn sum_of(row: &[f32], term: impl Fn(f32) -> f32) -> f32 {
+pub(crate) fn sum_of(row: &[f32], term: impl Fn(f32) -> f32) -> f32 {
     let mut sums = [0.0; LANES];
     let (lanes, rest) = row.as_chunks::<LANES>();
     for values in lanes {

@@ -7,7 +7,7 @@ use super::ForwardError;
 
 /// Cosines and sines of every position, for each way of rotating that the model has.
 #[derive(Debug)]
-pub(super) struct RopeTables {
+pub(crate) struct RopeTables {
     tables: Vec<RopeTable>,
     /// Which table a layer uses; `None` for one without attention.
     of_layer: Vec<Option<usize>>,
@@ -15,7 +15,7 @@ pub(super) struct RopeTables {
 
 /// Cosines and sines, `[positions, head / 2]` each.
 #[derive(Debug)]
-pub(super) struct RopeTable {
+pub(crate) struct RopeTable {
     half: usize,
     cosines: Vec<f32>,
     sines: Vec<f32>,
@@ -77,6 +77,16 @@ impl RopeTable {
         let (first, second) = head.split_at_mut(self.half);
         for (((x, y), cosine), sine) in first.iter_mut().zip(second).zip(cosines).zip(sines) {
             (*x, *y) = (*x * cosine - *y * sine, *y * cosine + *x * sine);
+        }
+    }
+
+    /// Undoes [`rotate`](Self::rotate); also takes a gradient from after it to before it.
+    pub fn rotate_back(&self, head: &mut [f32], position: usize) {
+        let cosines = &self.cosines[position * self.half..][..self.half];
+        let sines = &self.sines[position * self.half..][..self.half];
+        let (first, second) = head.split_at_mut(self.half);
+        for (((x, y), cosine), sine) in first.iter_mut().zip(second).zip(cosines).zip(sines) {
+            (*x, *y) = (*x * cosine + *y * sine, *y * cosine - *x * sine);
         }
     }
 }

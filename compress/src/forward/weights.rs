@@ -8,7 +8,7 @@ use secateur_model::{Checkpoint, ModelError, Role, TensorId};
 
 use super::ForwardError;
 use super::attention::Attention;
-use super::feed_forward::{GatedFeedForward, activation_function};
+use super::feed_forward::{GatedFeedForward, Gating};
 use super::layer::Layer;
 use super::linear::Linear;
 use super::norm::RmsNorm;
@@ -18,7 +18,7 @@ const TASK_ELEMENTS: usize = 64 << 10;
 
 /// Reads the tensors of one layer.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct LayerReader<'a> {
+pub(crate) struct LayerReader<'a> {
     pub checkpoint: &'a Checkpoint,
     pub layer: usize,
     pub device: &'a Device,
@@ -70,7 +70,7 @@ impl LayerReader<'_> {
             down: self.linear(&[FfnDown], spec.bias.then_some(&[FfnDownBias]))?,
             post_norm: post_norms.then(|| self.norm(FfnPostNorm)).transpose()?,
             width: spec.width,
-            activate: activation_function(spec.activation).ok_or_else(|| self.unsupported("activation"))?,
+            gating: Gating::of(spec.activation).ok_or_else(|| self.unsupported("activation"))?,
         })
     }
 
@@ -109,7 +109,7 @@ impl LayerReader<'_> {
 }
 
 /// Dequantizes as many rows as `out` holds, from row `first` on, on all threads.
-pub(super) fn read_rows(rows: &TensorRows, first: usize, out: &mut [f32]) -> Result<(), ModelError> {
+pub(crate) fn read_rows(rows: &TensorRows, first: usize, out: &mut [f32]) -> Result<(), ModelError> {
     let rows_of_task = (TASK_ELEMENTS / rows.row_len()).max(1);
     out.par_chunks_mut(rows_of_task * rows.row_len()).enumerate().try_for_each(|(task, out)| {
         let start = first + task * rows_of_task;
