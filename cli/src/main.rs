@@ -1,6 +1,7 @@
 //! The `secateur` binary: what the user typed, then library calls, then an exit code.
 
 mod arguments;
+mod cache;
 mod commands;
 mod console;
 mod exit;
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let console = Console::new(&arguments.global);
     let result = configure_threads(arguments.global.threads).and_then(|()| match arguments.command {
+        Command::Calibrate(arguments) => commands::calibrate::run(&arguments, &console),
         Command::Compress(arguments) => commands::compress::run(&arguments, &console),
         Command::Inspect(arguments) => commands::inspect::run(&arguments, &console),
     });

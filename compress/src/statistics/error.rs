@@ -42,6 +42,8 @@ pub enum StatisticsError {
     Missing { path: PathBuf },
     #[error("`{}` is damaged: {reason}; run `secateur calibrate` again, it remakes the file", path.display())]
     Damaged { path: PathBuf, reason: String },
+    #[error("`{}` is no importance matrix: {reason}", path.display())]
+    Imatrix { path: PathBuf, reason: String },
     #[error("interrupted; run the same command again to go on")]
     Interrupted,
 }
