@@ -224,9 +224,9 @@ impl Store {
     /// Keeps the hidden states before a layer, so that a run which ends there can go on from them. To compute them again would take
     /// half of all that was done so far, writing them takes a few hundredths of the layer.
     pub(super) fn write_hidden(&self, next_layer: usize, texts: &[Hidden]) -> Result<(), StatisticsError> {
-        let mut values = Vec::new();
-        texts.iter().for_each(|text| values.extend_from_slice(text.values()));
-        let label = Label { next_layer: Some(next_layer), ..self.files.label(values.len() as u64) };
+        let values: Vec<f32> = texts.iter().flat_map(Hidden::values).copied().collect();
+        let tokens: usize = texts.iter().map(Hidden::tokens).sum();
+        let label = Label { next_layer: Some(next_layer), ..self.files.label(tokens as u64) };
         let tensors = [("hidden".to_owned(), (vec![values.len()], values))].into();
         tensor_file::write(&self.files.folder.join(HIDDEN_NAME), label, &tensors)
     }
