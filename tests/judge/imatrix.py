@@ -7,6 +7,7 @@ release that `fixtures.py` pins.
 import ctypes
 import os
 from ctypes import POINTER, byref, c_char_p, c_float, c_int32, c_int64, c_size_t, c_void_p
+from pathlib import Path
 
 import numpy
 
@@ -69,7 +70,7 @@ class ImatrixData(ctypes.Structure):
 
 def load(folder, path):
     """The mean squares of each tensor, and the number of chunks, as llama-quantize takes them from a file."""
-    library = ctypes.CDLL(str(llama.only(folder, "libllama-common.*so*")))
+    library = ctypes.CDLL(str(llama.only(Path(folder), "libllama-common.*so*")))
     function = getattr(library, LOAD)
     function.restype, function.argtypes = ctypes.c_bool, [POINTER(String), POINTER(Imatrix)]
     name = ctypes.create_string_buffer(os.fsencode(path))

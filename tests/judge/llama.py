@@ -29,6 +29,8 @@ FILE_TYPES = {
 
 LOG_ERROR, LOG_CONTINUED = 4, 5
 
+TYPE_F32, FLASH_ATTENTION_OFF = 0, 0
+
 
 class LlamaError(Exception):
     """llama.cpp refused something; the text holds its own words where it gave any."""
@@ -301,7 +303,8 @@ class Model:
 
 
 class Context:
-    """One sequence being computed. Flash attention is left to llama.cpp, as its own tools do by default."""
+    """One sequence being computed. Flash attention is left to llama.cpp, as its own tools do by default; with a callback,
+    which sees every tensor of the graph, keys and values are kept in f32."""
 
     def __init__(self, model, length, callback=None):
         self.llama, self.model, self.length = model.llama, model, length
@@ -309,7 +312,11 @@ class Context:
         params.n_ctx = params.n_batch = length  # the most tokens of one call; computed 512 at a time, as by default
         params.n_threads = params.n_threads_batch = THREADS
         self.callback = callback  # llama.cpp keeps only a pointer: this keeps it alive
-        params.cb_eval = ctypes.cast(callback, c_void_p) if callback else None
+        if callback:
+            params.cb_eval = ctypes.cast(callback, c_void_p)
+            # nothing rounded on the way to what is watched
+            params.type_k = params.type_v = TYPE_F32
+            params.flash_attn_type = FLASH_ATTENTION_OFF
         self.handle = self.llama.init_from_model(model.handle, params)
         if not self.handle:
             raise self.llama.complaint(f"no context of {length} tokens")

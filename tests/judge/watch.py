@@ -29,8 +29,6 @@ Tensor._fields_ = [
 
 EvalCallback = ctypes.CFUNCTYPE(c_bool, POINTER(Tensor), c_bool, c_void_p)
 
-TYPE_F32 = 0
-
 
 class Watch:
     """Keeps the inputs of some matrices and the output of every layer, `[tokens, features]` in f64 each."""
@@ -64,7 +62,7 @@ class Watch:
 
 
 def _rows(tensor):
-    if tensor.type != TYPE_F32 or tensor.nb[0] != 4 or tensor.ne[2] * tensor.ne[3] != 1:
+    if tensor.type != llama.TYPE_F32 or tensor.nb[0] != 4 or tensor.ne[2] * tensor.ne[3] != 1:
         raise llama.LlamaError(f"{tensor.name.decode()} is no table of f32")
     width, tokens = tensor.ne[0], tensor.ne[1]
     rows = [ctypes.string_at(tensor.data + token * tensor.nb[1], 4 * width) for token in range(tokens)]
