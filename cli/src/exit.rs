@@ -3,8 +3,10 @@
 use std::process::ExitCode;
 
 use secateur_compress::CompressError;
+use secateur_compress::statistics::StatisticsError;
 use secateur_model::ModelError;
 
+use crate::cache::NoCacheFolder;
 use crate::model_argument::ModelArgumentError;
 
 /// How the program ends.
@@ -33,6 +35,7 @@ impl Exit {
                 CompressError::Request(_)
                 | CompressError::FolderTaken { .. }
                 | CompressError::FolderIsSource { .. } => Self::Usage,
+                CompressError::Statistics(error) => Self::of_statistics(error),
                 CompressError::Interrupted => Self::Interrupted,
                 CompressError::Verification(_) => Self::VerificationFailed,
                 _ => Self::Unusable,
@@ -41,7 +44,19 @@ impl Exit {
         if error.is::<ModelError>() || error.is::<ModelArgumentError>() {
             return Self::Unusable;
         }
+        if error.is::<NoCacheFolder>() {
+            return Self::Usage;
+        }
         Self::Bug
+    }
+
+    fn of_statistics(error: &StatisticsError) -> Self {
+        match error {
+            StatisticsError::LimitTooSmall { .. }
+            | StatisticsError::FolderTaken { .. }
+            | StatisticsError::OtherStatistics { .. } => Self::Usage,
+            _ => Self::Unusable,
+        }
     }
 }
 

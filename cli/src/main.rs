@@ -1,6 +1,7 @@
 //! The `secateur` binary: what the user typed, then library calls, then an exit code.
 
 mod arguments;
+mod cache;
 mod commands;
 mod console;
 mod exit;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
     let seed = arguments.global.seed;
     let result = configure_threads(arguments.global.threads).and_then(|()| match arguments.command {
         Command::Compress(arguments) => commands::compress::run(&arguments, seed, &console),
+        Command::Calibrate(arguments) => commands::calibrate::run(&arguments, &console),
         Command::Inspect(arguments) => commands::inspect::run(&arguments, &console),
     });
     match result {

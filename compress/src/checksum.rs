@@ -25,12 +25,17 @@ pub(crate) fn sha256_file(path: &Path) -> Result<(u64, String), CompressError> {
             }
         }
     }
-    let mut digits = String::with_capacity(64);
-    for byte in hasher.finalize() {
+    Ok((bytes, hexadecimal(&hasher.finalize())))
+}
+
+/// Two digits a byte.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    let mut digits = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
         // writing to a String cannot fail
         let _ = write!(digits, "{byte:02x}");
     }
-    Ok((bytes, digits))
+    digits
 }
 
 /// A line for every file below `folder`, as `sha256sum --check` reads them, sorted by name.

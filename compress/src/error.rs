@@ -7,6 +7,7 @@ use secateur_model::{ModelError, SpecError, TensorType};
 
 use crate::forward::ForwardError;
 use crate::quantize::QuantizeError;
+use crate::statistics::StatisticsError;
 use crate::types::RequestError;
 
 /// Why a plan cannot be made or carried out.
@@ -18,6 +19,8 @@ pub enum CompressError {
     Model(#[from] ModelError),
     #[error(transparent)]
     Forward(ForwardError),
+    #[error(transparent)]
+    Statistics(StatisticsError),
     #[error(transparent)]
     Request(#[from] RequestError),
     #[error("the plan cannot be laid out as GGUF: {0}")]
@@ -49,6 +52,15 @@ impl From<ForwardError> for CompressError {
         match error {
             ForwardError::Interrupted => Self::Interrupted,
             error => Self::Forward(error),
+        }
+    }
+}
+
+impl From<StatisticsError> for CompressError {
+    fn from(error: StatisticsError) -> Self {
+        match error {
+            StatisticsError::Interrupted => Self::Interrupted,
+            error => Self::Statistics(error),
         }
     }
 }

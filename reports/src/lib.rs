@@ -1,5 +1,6 @@
 //! Results as tables: pure functions of plain records, nothing is read or measured here.
 
+pub mod calibration;
 pub mod compression;
 mod format;
 pub mod inspection;

@@ -40,6 +40,8 @@ pub enum Cell {
     Bytes(u64),
     /// A count: scaled for people, whole for programs.
     Count(u64),
+    /// A size or an index: whole for people too.
+    Whole(u64),
     /// A number with so many decimals for people.
     Number(f64, usize),
     /// A part of a whole, from 0 to 1.
@@ -55,6 +57,7 @@ impl Cell {
             Self::Text(text) => text.clone(),
             Self::Bytes(bytes) => units::bytes(*bytes),
             Self::Count(count) => units::count(*count),
+            Self::Whole(number) => number.to_string(),
             Self::Number(number, decimals) => format!("{number:.decimals$}"),
             Self::Share(share) => units::percent(*share),
             Self::Empty => String::new(),
@@ -65,7 +68,7 @@ impl Cell {
     pub fn value(&self) -> Value {
         match self {
             Self::Text(text) => Value::from(text.as_str()),
-            Self::Bytes(number) | Self::Count(number) => Value::from(*number),
+            Self::Bytes(number) | Self::Count(number) | Self::Whole(number) => Value::from(*number),
             Self::Number(number, _) | Self::Share(number) => Value::from(*number),
             Self::Empty => Value::Null,
         }

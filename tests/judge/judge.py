@@ -11,8 +11,10 @@ import os
 import sys
 from pathlib import Path
 
+import imatrix
 import llama
 import measure
+import watch
 
 
 def load(stock, arguments):
@@ -72,8 +74,30 @@ def quantize(stock, arguments):
         params.output_tensor_type = stock.tensor_type(arguments.output_tensor_type)
     if arguments.token_embedding_type:
         params.token_embedding_type = stock.tensor_type(arguments.token_embedding_type)
-    stock.quantize(arguments.model, arguments.out, params, [rule.split("=") for rule in arguments.tensor_type])
+    weights = None
+    if arguments.imatrix:
+        weights, _numbers = imatrix.data(imatrix.load(arguments.llama or _fixtures() / "llama.cpp", arguments.imatrix)[0])
+    stock.quantize(arguments.model, arguments.out, params, [rule.split("=") for rule in arguments.tensor_type], weights)
     return {"bytes": os.path.getsize(arguments.out)}
+
+
+def read_imatrix(_stock, arguments):
+    """An importance matrix as llama-quantize reads it: mean squares by tensor, and the number of chunks."""
+    entries, chunks = imatrix.load(arguments.llama or _fixtures() / "llama.cpp", arguments.model)
+    return {"entries": {name: values.tolist() for name, values in entries.items()}, "chunks": chunks}
+
+
+def moments(stock, arguments):
+    """Second moments and means of what some matrices read, for the sequences and names in a JSON object on
+    standard input: written as raw f32, of each matrix `[n, n]` and `[n]`."""
+    question = json.load(sys.stdin)
+    model = llama.Model(stock, arguments.model)
+    averages, influence = watch.moments(model, question["sequences"], question["matrices"])
+    with open(arguments.out, "wb") as out:
+        for name in question["matrices"]:
+            for values in averages[name]:
+                out.write(values.astype("<f4").tobytes())
+    return {"widths": [len(averages[name][1]) for name in question["matrices"]], "block_influence": influence}
 
 
 def _tokens(model, prompt):
@@ -123,6 +147,9 @@ def _parse(arguments):
     options.add_argument("--output-tensor-type", metavar="TYPE")
     options.add_argument("--token-embedding-type", metavar="TYPE")
     options.add_argument("--tensor-type", metavar="PATTERN=TYPE", action="append", default=[])
+    options.add_argument("--imatrix", metavar="FILE")
+    command(read_imatrix)
+    command(moments).add_argument("out")
     return parser.parse_args(arguments)
 
 

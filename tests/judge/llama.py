@@ -29,6 +29,8 @@ FILE_TYPES = {
 
 LOG_ERROR, LOG_CONTINUED = 4, 5
 
+TYPE_F32, FLASH_ATTENTION_OFF = 0, 0
+
 
 class LlamaError(Exception):
     """llama.cpp refused something; the text holds its own words where it gave any."""
@@ -189,10 +191,10 @@ class Llama:
     def __init__(self, folder):
         folder = Path(folder)
         # ggml tells what it was built for; the best variant of its CPU backend is a library beside it
-        ggml = ctypes.CDLL(str(_only(folder, "libggml.*so*")))
-        self.base = ctypes.CDLL(str(_only(folder, "libggml-base.so*")))
+        ggml = ctypes.CDLL(str(only(folder, "libggml.*so*")))
+        self.base = ctypes.CDLL(str(only(folder, "libggml-base.so*")))
         self.base.ggml_type_name.restype = c_char_p
-        self.library = ctypes.CDLL(str(_only(folder, "libllama.*so*")))
+        self.library = ctypes.CDLL(str(only(folder, "libllama.*so*")))
         for name, (result, arguments) in SIGNATURES.items():
             function = getattr(self.library, name)
             function.restype, function.argtypes = result, arguments
@@ -218,8 +220,10 @@ class Llama:
                 return number
         raise LlamaError(f"no tensor type is named {name}")
 
-    def quantize(self, source, target, params, rules):
+    def quantize(self, source, target, params, rules, imatrix=None):
         """Write `source` again under `params`; each rule is a pattern of tensor names and their type."""
+        if imatrix is not None:
+            params.imatrix = ctypes.cast(imatrix, c_void_p)
         overrides = [TensorOverride(pattern.encode(), self.tensor_type(name)) for pattern, name in rules]
         if overrides:
             table = (TensorOverride * (len(overrides) + 1))(*overrides)  # the last, all zero, ends it
@@ -299,13 +303,20 @@ class Model:
 
 
 class Context:
-    """One sequence being computed. Flash attention is left to llama.cpp, as its own tools do by default."""
+    """One sequence being computed. Flash attention is left to llama.cpp, as its own tools do by default; with a callback,
+    which sees every tensor of the graph, keys and values are kept in f32."""
 
-    def __init__(self, model, length):
+    def __init__(self, model, length, callback=None):
         self.llama, self.model, self.length = model.llama, model, length
         params = self.llama.context_default_params()
         params.n_ctx = params.n_batch = length  # the most tokens of one call; computed 512 at a time, as by default
         params.n_threads = params.n_threads_batch = THREADS
+        self.callback = callback  # llama.cpp keeps only a pointer: this keeps it alive
+        if callback:
+            params.cb_eval = ctypes.cast(callback, c_void_p)
+            # nothing rounded on the way to what is watched
+            params.type_k = params.type_v = TYPE_F32
+            params.flash_attn_type = FLASH_ATTENTION_OFF
         self.handle = self.llama.init_from_model(model.handle, params)
         if not self.handle:
             raise self.llama.complaint(f"no context of {length} tokens")
@@ -341,7 +352,7 @@ class Context:
         return numpy.ctypeslib.as_array(self.llama.get_logits(self.handle), shape).copy()
 
 
-def _only(folder, pattern):
+def only(folder, pattern):
     """The one file of a name that ends with a version or not."""
     found = sorted(folder.glob(pattern))
     if len(found) != 1:

@@ -3,6 +3,7 @@
 //! Each function starts the judge, which opens the model anew: nothing is left over from one question to
 //! the next, and a model on which llama.cpp aborts is an error here, not the end of the test program.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
@@ -261,6 +262,8 @@ pub struct Quantize<'a> {
     pub token_embedding_type: Option<&'a str>,
     /// Patterns of tensor names, and the type of those tensors.
     pub tensor_types: &'a [(&'a str, &'a str)],
+    /// A file of importance matrices.
+    pub imatrix: Option<&'a Path>,
 }
 
 /// Writes a model as llama-quantize would.
@@ -280,7 +283,61 @@ pub fn quantize(source: &Path, target: &Path, how: Quantize) -> Result<(), Judge
     for (pattern, name) in how.tensor_types {
         command.arg("--tensor-type").arg(format!("{pattern}={name}"));
     }
+    if let Some(imatrix) = how.imatrix {
+        command.arg("--imatrix").arg(imatrix);
+    }
     ask::<serde_json::Value>(&mut command, &()).map(drop)
+}
+
+/// An importance matrix as llama-quantize reads it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct ReadImatrix {
+    /// Mean squares of what each tensor reads.
+    pub entries: BTreeMap<String, Vec<f32>>,
+    /// Number of sequences that it was made of.
+    pub chunks: u32,
+}
+
+/// Reads a file by llama.cpp's own reader.
+///
+/// # Errors
+/// [`JudgeError::Refused`] when llama-quantize would not take it.
+pub fn read_imatrix(file: &Path) -> Result<ReadImatrix, JudgeError> {
+    ask(judge("read-imatrix").arg(file), &())
+}
+
+/// What passes some matrices of a model in llama.cpp, averaged by numpy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Moments {
+    /// Of each matrix `E[x xᵀ]`, `[width, width]`, and `E[x]`, `[width]`.
+    pub inputs: Vec<(Vec<f32>, Vec<f32>)>,
+    /// 1 less the mean cosine of hidden states before and after each layer but the first.
+    pub block_influence: Vec<f64>,
+}
+
+/// Takes sequences through a model and watches what the matrices of these GGUF names read.
+///
+/// # Errors
+/// When the model does not load or compute, or has no such matrix.
+pub fn moments(model: &Path, sequences: &[Vec<u32>], matrices: &[&str]) -> Result<Moments, JudgeError> {
+    #[derive(Serialize)]
+    struct Question<'a> {
+        sequences: &'a [Vec<u32>],
+        matrices: &'a [&'a str],
+    }
+    #[derive(Deserialize)]
+    struct Answer {
+        widths: Vec<usize>,
+        block_influence: Vec<f64>,
+    }
+    let out = tempfile::NamedTempFile::new()?;
+    let Answer { widths, block_influence } =
+        ask(judge("moments").arg(model).arg(out.path()), &Question { sequences, matrices })?;
+    let bytes = fs::read(out.path())?;
+    let mut numbers = bytes.as_chunks().0.iter().map(|&number| f32::from_le_bytes(number));
+    let mut next = |count| numbers.by_ref().take(count).collect::<Vec<f32>>();
+    let inputs = widths.into_iter().map(|width| (next(width * width), next(width))).collect();
+    Ok(Moments { inputs, block_influence })
 }
 
 fn judge(question: &str) -> Command {

@@ -1,10 +1,12 @@
 //! The command line as typed: one file per command. Nothing is decided here.
 
+mod calibrate;
 mod compress;
 mod inspect;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use calibrate::CalibrateArguments;
 pub use compress::CompressArguments;
 pub use inspect::InspectArguments;
 
@@ -50,6 +52,8 @@ pub enum TableFormat {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// See what passes a model: statistics for pruning and quantization, and llama.cpp's importance matrix
+    Calibrate(CalibrateArguments),
     /// Write a smaller model, with its plan, its card and its hashes
     Compress(CompressArguments),
     /// Show what a model is, from its headers alone

@@ -1,4 +1,5 @@
 //! One file per command: settings, library calls, what is printed.
 
+pub mod calibrate;
 pub mod compress;
 pub mod inspect;

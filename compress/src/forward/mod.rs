@@ -115,34 +115,63 @@ impl<'a> Forward<'a> {
         let spec = self.spec();
         let tokens: usize = texts.iter().map(Hidden::tokens).sum();
         progress.begin("forward pass", (tokens * spec.layers.len()) as u64);
-        let longest = texts.iter().map(Hidden::tokens).max().unwrap_or(0);
-        let tables = RopeTables::new(spec, longest)?;
-        for index in 0..spec.layers.len() {
-            let streamed;
-            let layer = if let Some(layer) = self.kept.get(index) {
-                layer
-            } else {
-                streamed =
-                    LayerReader { checkpoint: self.checkpoint, layer: index, device: &self.device }.read()?;
-                &streamed
-            };
-            for (text, hidden) in texts.iter_mut().enumerate() {
-                let mut memory = KeysAndValues::new(&spec.layers[index], hidden.tokens());
-                for chunk in hidden.chunks_mut(CHUNK_TOKENS) {
-                    if progress.is_interrupted() {
-                        return Err(ForwardError::Interrupted);
-                    }
-                    let tokens = chunk.len() / spec.hidden_size;
-                    taps.before_layer(index, chunk);
-                    layer.run(chunk, &mut memory, tables.of_layer(index), taps)?;
-                    if norm::first_not_finite(chunk, spec.hidden_size).is_some() {
-                        return Err(ForwardError::NotFinite { layer: index, text });
-                    }
-                    taps.after_layer(index, chunk);
-                    progress.advance(tokens as u64);
+        let tables = RopeTables::new(spec, longest(texts))?;
+        (0..spec.layers.len()).try_for_each(|index| self.pass(index, texts, &tables, taps, progress))
+    }
+
+    /// Takes every text through one layer. `progress` counts tokens; the stage is the caller's.
+    ///
+    /// # Errors
+    /// As [`run_layers`](Self::run_layers).
+    pub fn run_layer(
+        &self,
+        index: usize,
+        texts: &mut [Hidden],
+        taps: &mut dyn Taps,
+        progress: &dyn Progress,
+    ) -> Result<(), ForwardError> {
+        let tables = RopeTables::new(self.spec(), longest(texts))?;
+        self.pass(index, texts, &tables, taps, progress)
+    }
+
+    fn pass(
+        &self,
+        index: usize,
+        texts: &mut [Hidden],
+        tables: &RopeTables,
+        taps: &mut dyn Taps,
+        progress: &dyn Progress,
+    ) -> Result<(), ForwardError> {
+        let spec = self.spec();
+        let streamed;
+        let layer = if let Some(layer) = self.kept.get(index) {
+            layer
+        } else {
+            streamed =
+                LayerReader { checkpoint: self.checkpoint, layer: index, device: &self.device }.read()?;
+            &streamed
+        };
+        for (text, hidden) in texts.iter_mut().enumerate() {
+            let mut memory = KeysAndValues::new(&spec.layers[index], hidden.tokens());
+            for chunk in hidden.chunks_mut(CHUNK_TOKENS) {
+                if progress.is_interrupted() {
+                    return Err(ForwardError::Interrupted);
                 }
+                let tokens = chunk.len() / spec.hidden_size;
+                taps.before_layer(index, chunk);
+                layer.run(chunk, &mut memory, tables.of_layer(index), taps)?;
+                if norm::first_not_finite(chunk, spec.hidden_size).is_some() {
+                    return Err(ForwardError::NotFinite { layer: index, text });
+                }
+                taps.after_layer(index, chunk);
+                progress.advance(tokens as u64);
             }
         }
         Ok(())
     }
+}
+
+/// Tokens of the longest text.
+fn longest(texts: &[Hidden]) -> usize {
+    texts.iter().map(Hidden::tokens).max().unwrap_or(0)
 }

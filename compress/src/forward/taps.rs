@@ -1,6 +1,7 @@
 //! Looking at the numbers as they pass: what calibration statistics are made of.
 
 use secateur_model::Role;
+use secateur_model::spec::LayerSpec;
 
 /// An input that one or several linear layers of a decoder layer read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,6 +27,9 @@ impl Site {
         }
     }
 
+    /// Every site, in the order of the pass.
+    pub const ALL: [Self; 4] = [Self::AttentionInput, Self::AttentionOutput, Self::FfnInput, Self::FfnDown];
+
     /// What a matrix of a layer reads; `None` for everything else.
     pub fn of(role: Role) -> Option<Self> {
         match role {
@@ -34,6 +38,30 @@ impl Site {
             Role::FfnGate | Role::FfnUp => Some(Self::FfnInput),
             Role::FfnDown => Some(Self::FfnDown),
             _ => None,
+        }
+    }
+
+    /// The inputs that a layer has, with their widths.
+    pub fn widths(layer: &LayerSpec, hidden_size: usize) -> Vec<(Self, usize)> {
+        let mut widths = Vec::new();
+        if let Some(attention) = layer.attention() {
+            widths.push((Self::AttentionInput, hidden_size));
+            widths.push((Self::AttentionOutput, attention.heads * attention.head_size));
+        }
+        if let Some(gated) = layer.gated() {
+            widths.push((Self::FfnInput, hidden_size));
+            widths.push((Self::FfnDown, gated.width));
+        }
+        widths
+    }
+
+    /// Its name in files and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AttentionInput => "attention_input",
+            Self::AttentionOutput => "attention_output",
+            Self::FfnInput => "ffn_input",
+            Self::FfnDown => "ffn_down",
         }
     }
 }

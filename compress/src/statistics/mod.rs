@@ -1,7 +1,30 @@
 //! What passes a model, as numbers that pruning and quantization weigh their errors by.
+//!
+//! [`calibrate`] takes sequences of tokens through a model, a layer at a time, and keeps in a folder what it saw. [`Statistics`] reads
+//! that folder, a layer at a time as well, so that memory is bounded by one layer here and there.
 
+mod calibrate;
+mod collector;
 mod cross;
+mod error;
+mod fingerprint;
+mod imatrix;
+mod imatrix_legacy;
+mod input_moments;
 mod moments;
+mod sequences;
+mod store;
+mod tensor_file;
+mod texts;
+mod view;
 
+pub use calibrate::{Calibration, calibrate};
 pub use cross::CrossMoments;
+pub use error::StatisticsError;
+pub use imatrix::{Imatrix, ImatrixEntry};
+pub use input_moments::InputMoments;
 pub use moments::Moments;
+pub use sequences::{SEQUENCE_TOKENS, calibration_tokens};
+pub use store::Place;
+pub use texts::{BUILT_IN_TEXT, read_texts};
+pub use view::{LayerStatistics, Statistics};

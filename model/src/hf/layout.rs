@@ -30,10 +30,22 @@ impl SafetensorsLayout {
     /// # Errors
     /// When a type is not F32, F16 or BF16, a name repeats or is reserved, the sizes are beyond counting.
     pub fn new(new_tensors: &[NewTensor]) -> Result<Self, SafetensorsError> {
+        Self::with_metadata(new_tensors, "format", "pt")
+    }
+
+    /// As [`new`](Self::new), with one entry of metadata in place of PyTorch's.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_metadata(
+        new_tensors: &[NewTensor],
+        key: &str,
+        value: &str,
+    ) -> Result<Self, SafetensorsError> {
         check_unique(new_tensors.iter().map(|tensor| tensor.name.as_str()))?;
         let mut tensors = new_tensors.to_vec();
         tensors.sort_by_key(|tensor| std::cmp::Reverse(tensor.tensor_type.block_bytes()));
-        let mut header = Map::from_iter([("__metadata__".to_owned(), json!({"format": "pt"}))]);
+        let mut header = Map::from_iter([("__metadata__".to_owned(), json!({key: value}))]);
         let mut sizes = Vec::with_capacity(tensors.len());
         let mut offset = 0_u64;
         for tensor in &tensors {
