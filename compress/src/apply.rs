@@ -1,6 +1,5 @@
 //! Carries out a plan: reads, quantizes and writes tensor by tensor, a few megabytes at a time.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
@@ -17,9 +16,7 @@ use crate::metadata::artifact_metadata;
 use crate::planning::new_tensors;
 use crate::progress::Progress;
 use crate::quantize::quantize_tensor;
-
-/// Matrices that are rounded already.
-pub type Rounded = BTreeMap<secateur_model::TensorId, crate::rounding::RoundedMatrix>;
+use crate::rounding::{Part, RoundedMatrices, RoundedStore, matrices_of};
 
 /// Numbers that are in work at a time: 16 MiB as `f32`, whatever the size of the tensor.
 const CHUNK_ELEMENTS: usize = 4 << 20;
@@ -27,7 +24,7 @@ const CHUNK_ELEMENTS: usize = 4 << 20;
 /// Numbers that one task reads at least: enough to pay for its scheduling.
 const TASK_ELEMENTS: usize = 64 << 10;
 
-/// Writes model.gguf as planned; the file appears whole or not at all.
+/// Writes model.gguf as planned, matrices as they are in `rounded` if they are rounded already; the file appears whole or not at all.
 ///
 /// # Errors
 /// If a weight is not finite, the source changed, the disk is full or the user interrupts.
@@ -35,8 +32,8 @@ pub fn write_gguf(
     checkpoint: &Checkpoint,
     plan: &Plan,
     path: &Path,
+    rounded: Option<&RoundedStore>,
     progress: &dyn Progress,
-    rounded: &Rounded,
 ) -> Result<(), CompressError> {
     let metadata = artifact_metadata(checkpoint, plan);
     let layout = GgufLayout::new(&metadata, &new_tensors(plan))?;
@@ -44,13 +41,18 @@ pub fn write_gguf(
     let unwritable = |source| CompressError::Write { path: path.to_owned(), source };
     let mut writer = layout.start(file).map_err(unwritable)?;
     let tensor_write = |source| ModelError::TensorWrite { path: path.to_owned(), source };
+    let mut ready = Ready::new(checkpoint, rounded);
     for tensor in &plan.tensors {
+        let rounded = ready.matrix(tensor)?;
         writer.begin(&tensor.name).map_err(tensor_write)?;
         let rows = checkpoint.tensor(tensor.id)?;
         for chunk in chunks(&rows) {
             progress.check()?;
             let elements = (chunk.len() * rows.row_len()) as u64;
-            let bytes = encode(checkpoint, tensor, &rows, chunk, rounded)?;
+            let bytes = match rounded {
+                Some(rounded) => in_file_order(checkpoint, tensor, &rows, chunk, rounded),
+                None => encode(checkpoint, tensor, &rows, chunk)?,
+            };
             writer.write_all(&bytes).map_err(tensor_write)?;
             progress.advance(elements);
         }
@@ -65,21 +67,58 @@ pub(crate) fn chunks(rows: &TensorRows) -> impl Iterator<Item = Range<usize>> + 
     (0..count).step_by(step).map(move |start| start..(start + step).min(count))
 }
 
+/// How the rows of a tensor lie in GGUF.
+fn order_in_file(checkpoint: &Checkpoint, tensor: &TensorPlan) -> RowOrder {
+    let attention = tensor.id.layer.and_then(|layer| checkpoint.spec.layers[layer].attention());
+    checkpoint.spec.family.table().gguf_row_order(tensor.id.role, attention)
+}
+
+/// Matrices that are rounded already, a part of the model at a time.
+pub(crate) struct Ready<'a> {
+    checkpoint: &'a Checkpoint,
+    store: Option<&'a RoundedStore>,
+    held: Option<(Part, RoundedMatrices)>,
+}
+
+impl<'a> Ready<'a> {
+    pub fn new(checkpoint: &'a Checkpoint, store: Option<&'a RoundedStore>) -> Self {
+        Self { checkpoint, store, held: None }
+    }
+
+    /// The rows of a matrix in our order; `None` if nothing is rounded already, or the tensor is no matrix.
+    pub fn matrix(&mut self, tensor: &TensorPlan) -> Result<Option<&[u8]>, CompressError> {
+        let (Some(store), true) = (self.store, tensor.id.role.is_matrix()) else { return Ok(None) };
+        let part = Part::of(tensor.id);
+        if self.held.as_ref().is_none_or(|(held, _)| *held != part) {
+            let wanted = matrices_of(self.checkpoint, part);
+            let matrices = store.part(part, &wanted).ok_or(CompressError::RoundedGone)?;
+            self.held = Some((part, matrices));
+        }
+        Ok(self.held.as_ref().and_then(|(_, matrices)| matrices.get(&tensor.id)).map(Vec::as_slice))
+    }
+}
+
+/// Rows `chunk`, numbered as GGUF has them, of a matrix that is rounded already.
+fn in_file_order(
+    checkpoint: &Checkpoint,
+    tensor: &TensorPlan,
+    rows: &TensorRows,
+    chunk: Range<usize>,
+    rounded: &[u8],
+) -> Vec<u8> {
+    let order = order_in_file(checkpoint, tensor);
+    let row_bytes = rounded.len() / rows.rows();
+    chunk.flat_map(|row| &rounded[order.our_row(row) * row_bytes..][..row_bytes]).copied().collect()
+}
+
 /// The bytes of rows `chunk`, numbered as GGUF has them.
 fn encode(
     checkpoint: &Checkpoint,
     tensor: &TensorPlan,
     rows: &TensorRows,
     chunk: Range<usize>,
-    rounded: &Rounded,
 ) -> Result<Vec<u8>, CompressError> {
-    let attention = tensor.id.layer.and_then(|layer| checkpoint.spec.layers[layer].attention());
-    let order = checkpoint.spec.family.table().gguf_row_order(tensor.id.role, attention);
-    if let Some(matrix) = rounded.get(&tensor.id) {
-        let row_bytes = matrix.bytes.len() / rows.rows();
-        let rows = chunk.map(|row| &matrix.bytes[order.our_row(row) * row_bytes..][..row_bytes]);
-        return Ok(rows.flatten().copied().collect());
-    }
+    let order = order_in_file(checkpoint, tensor);
     let values = read_finite(tensor, rows, order, chunk.clone())?;
     let stored_as_meant = rows.offset() == 0.0 && rows.raw_row(0).is_some();
     if rows.tensor_type() == tensor.to && stored_as_meant {

@@ -13,6 +13,7 @@ use crate::card::model_card;
 use crate::checksum::{sha256_file, sha256_sums};
 use crate::hf_folder::write_hf_folder;
 use crate::progress::Progress;
+use crate::rounding::RoundedStore;
 use crate::verify::{TensorDistance, verify};
 use crate::{CompressError, staging};
 
@@ -72,7 +73,8 @@ pub struct Outcome {
     pub folder: PathBuf,
 }
 
-/// Carries out a plan: writes the artifact beside its place, checks it, moves it there. `seed` is recorded.
+/// Carries out a plan: writes the artifact beside its place, checks it, moves it there. Matrices are taken from `rounded` if they are
+/// rounded already, else each number is rounded to the nearest. `seed` is recorded.
 ///
 /// # Errors
 /// [`CompressError`]; `folder` is then as it was before.
@@ -81,8 +83,8 @@ pub fn compress(
     plan: &Plan,
     folder: &Path,
     seed: u64,
+    rounded: Option<&RoundedStore>,
     progress: &dyn Progress,
-    rounded: &crate::apply::Rounded,
 ) -> Result<Outcome, CompressError> {
     let staging = staging::Staging::begin(folder, checkpoint)?;
     let mut seconds = BTreeMap::new();
@@ -98,12 +100,12 @@ pub fn compress(
 
     let started = Instant::now();
     progress.begin("writing", plan.elements());
-    write_gguf(checkpoint, plan, &gguf, progress, rounded)?;
+    write_gguf(checkpoint, plan, &gguf, rounded, progress)?;
     timed("write", started);
 
     let started = Instant::now();
     progress.begin("checking", plan.elements());
-    let distances = verify(checkpoint, plan, &gguf, progress)?;
+    let distances = verify(checkpoint, plan, &gguf, rounded, progress)?;
     timed("verify", started);
 
     if let HfPlan::Write(tensor_type) = plan.hf {

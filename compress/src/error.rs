@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use secateur_model::gguf::GgufError;
 use secateur_model::{ModelError, SpecError, TensorType};
 
+use crate::allocation::AllocationError;
 use crate::forward::ForwardError;
 use crate::quantize::QuantizeError;
+use crate::quantize::feedback::ProblemError;
 use crate::statistics::StatisticsError;
 use crate::types::RequestError;
 
@@ -29,8 +31,12 @@ pub enum CompressError {
     Config(#[from] SpecError),
     #[error("tensor `{tensor}`: {source}")]
     Quantize { tensor: String, source: QuantizeError },
-    #[error("{id}: {source}")]
-    Moments { id: String, source: crate::quantize::feedback::ProblemError },
+    #[error("tensor `{tensor}` cannot be rounded by calibration: {source}")]
+    Moments { tensor: String, source: ProblemError },
+    #[error("the rounded matrices were removed from the cache while in use; run the same command again")]
+    RoundedGone,
+    #[error(transparent)]
+    Allocation(#[from] AllocationError),
     #[error("tensor `{tensor}` has {value} at row {row}, column {column}; weights must be finite")]
     NotFinite { tensor: String, row: usize, column: usize, value: f32 },
     #[error("`{}` is not empty and was not written by secateur; choose another folder", path.display())]
@@ -74,6 +80,8 @@ pub enum VerificationError {
     Unreadable(#[source] Box<ModelError>),
     #[error("the artifact has {found} bytes, planned were {expected}")]
     Size { expected: u64, found: u64 },
+    #[error("row {row} of tensor `{tensor}` is not what was rounded")]
+    Row { tensor: String, row: usize },
     #[error("the artifact describes another model than the one that was planned")]
     Spec,
     #[error("tensor `{tensor}` is stored as {found}, planned was {expected}")]

@@ -4,11 +4,13 @@ use std::path::Path;
 
 use rayon::prelude::*;
 use secateur_model::plan::{Plan, TensorPlan};
+use secateur_model::tensor_rows::TensorRows;
 use secateur_model::{Checkpoint, Role, TensorType};
 use serde::Serialize;
 
-use crate::apply::chunks;
+use crate::apply::{Ready, chunks};
 use crate::progress::Progress;
+use crate::rounding::RoundedStore;
 use crate::{CompressError, VerificationError};
 
 /// How far a written tensor is from its source.
@@ -20,7 +22,8 @@ pub struct TensorDistance {
     pub relative_squared_error: f64,
 }
 
-/// Opens `path` anew and checks shapes, types and numbers against the plan and the source.
+/// Opens `path` anew and checks shapes, types and numbers against the plan and the source; matrices that were rounded beforehand byte
+/// for byte.
 ///
 /// # Errors
 /// [`CompressError::Verification`] for the first thing that is not as meant.
@@ -28,6 +31,7 @@ pub fn verify(
     source: &Checkpoint,
     plan: &Plan,
     path: &Path,
+    rounded: Option<&RoundedStore>,
     progress: &dyn Progress,
 ) -> Result<Vec<TensorDistance>, CompressError> {
     let unreadable = |error| VerificationError::Unreadable(Box::new(error));
@@ -39,7 +43,12 @@ pub fn verify(
     if !describes_the_same(source, &written) {
         return Err(VerificationError::Spec.into());
     }
-    plan.tensors.iter().map(|tensor| compare(source, &written, tensor, progress)).collect()
+    let mut ready = Ready::new(source, rounded);
+    let compare = |tensor: &TensorPlan| {
+        let rounded = ready.matrix(tensor)?;
+        compare(source, &written, tensor, rounded, progress)
+    };
+    plan.tensors.iter().map(compare).collect()
 }
 
 /// GGUF cannot say everything that a config can; the shapes of all tensors it must.
@@ -55,6 +64,7 @@ fn compare(
     source: &Checkpoint,
     written: &Checkpoint,
     tensor: &TensorPlan,
+    rounded: Option<&[u8]>,
     progress: &dyn Progress,
 ) -> Result<TensorDistance, CompressError> {
     let unreadable = |error| VerificationError::Unreadable(Box::new(error));
@@ -64,6 +74,9 @@ fn compare(
         return Err(
             VerificationError::Type { tensor: tensor.name.clone(), expected: tensor.to, found }.into()
         );
+    }
+    if let Some(rounded) = rounded {
+        check_rows(tensor, &after, rounded)?;
     }
     let row_len = before.row_len();
     let (mut difference, mut energy) = (0.0, 0.0);
@@ -88,12 +101,26 @@ fn compare(
         progress.advance(elements);
     }
     let found = if energy > 0.0 { difference / energy } else { difference };
-    let limit = greatest_distance(tensor);
+    let limit = if rounded.is_some() { FARTHEST } else { greatest_distance(tensor) };
     if found.is_nan() || found > limit {
         let (tensor, tensor_type) = (tensor.name.clone(), tensor.to);
         return Err(VerificationError::Distance { tensor, tensor_type, limit, found }.into());
     }
     Ok(TensorDistance { name: tensor.name.clone(), relative_squared_error: found })
+}
+
+/// Rounding with feedback may go farther from the source than rounding to nearest does, but not to another matrix.
+const FARTHEST: f64 = 0.8;
+
+/// Checks that the file holds what was rounded, row after row in our order.
+fn check_rows(tensor: &TensorPlan, written: &TensorRows, rounded: &[u8]) -> Result<(), VerificationError> {
+    let rows = rounded.chunks_exact(rounded.len() / written.rows()).enumerate();
+    for (row, rounded) in rows {
+        if written.raw_row(row) != Some(rounded) {
+            return Err(VerificationError::Row { tensor: tensor.name.clone(), row });
+        }
+    }
+    Ok(())
 }
 
 fn row_sums(wanted: &[f32], got: &[f32]) -> (f64, f64) {

@@ -49,7 +49,7 @@ fn carry_out(
     console: &Console,
 ) -> anyhow::Result<Outcome> {
     let progress = console.progress();
-    Ok(compress(checkpoint, plan, folder, seed, &progress, &Default::default())?)
+    Ok(compress(checkpoint, plan, folder, seed, None, &progress)?)
 }
 
 fn announce(verdicts: &[Verdict], console: &Console) -> Exit {

@@ -99,7 +99,7 @@ impl<'a> Sums<'a> {
             tokens,
             diagonals: self.squares.into_iter().map(|(id, sums)| (id, average(sums))).collect(),
             moments: self.moments,
-            output_inputs: predictions.inputs.second(),
+            output_inputs: predictions.inputs.averages().second(),
             probabilities: average(predictions.probabilities),
             variances: average(predictions.variances),
         }

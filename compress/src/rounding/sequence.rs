@@ -1,19 +1,17 @@
-//! From the embedding to the last layer.
+//! From the embedding to the last layer, each rounded on what those before it give once they are rounded.
 
-use std::collections::BTreeMap;
+use secateur_model::{Checkpoint, ModelError, Role, TensorId, dequantize_row};
 
-use secateur_model::plan::Plan;
-use secateur_model::{Checkpoint, Role, TensorId, TensorType, dequantize_row};
-
+use super::site::SiteMoments;
+use super::store::{Part, RoundedMatrices, RoundedStore, Types, matrices_of};
 use super::target::asymmetric_target;
 use crate::CompressError;
 use crate::forward::{Hidden, Site, StagedLayer, StagedModel};
 use crate::progress::Progress;
 use crate::quantize::feedback::{Problem, round_matrix};
-use crate::statistics::{CrossMoments, Moments};
 
 /// How matrices are rounded.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings {
     /// Added to the diagonal of second moments, relative to its mean.
     pub damping: f64,
@@ -21,160 +19,205 @@ pub struct Settings {
     pub ridge: Option<f64>,
     /// Times that every code, scale and minimum is improved after rounding.
     pub sweeps: usize,
-    /// What the embedding's second moments get from its use as input, relative to the mean of the diagonal.
-    pub embedding_input: f64,
 }
 
-/// A matrix as it will be stored.
-#[derive(Debug, Clone)]
-pub struct RoundedMatrix {
-    pub tensor_type: TensorType,
-    /// Rows in our order.
-    pub bytes: Vec<u8>,
+/// A model on its way.
+pub(super) struct Sequence<'a> {
+    pub checkpoint: &'a Checkpoint,
+    /// Of every matrix.
+    pub types: &'a Types,
+    pub settings: Settings,
+    /// Of the token embedding and the output matrix: what errors in their rows are weighed by, `[hidden, hidden]`.
+    pub vocabulary_second: &'a dyn Fn(Role) -> Vec<f32>,
 }
 
-/// The two texts that pass: as the parent sees it, and as the rounded model does.
-struct Stream {
+/// The calibration texts between two layers.
+struct Streams {
+    /// As the parent has them.
     parent: Vec<Hidden>,
+    /// As the rounded model has them.
     child: Vec<Hidden>,
 }
 
-pub fn round_model(
-    checkpoint: &Checkpoint,
-    plan: &Plan,
-    texts: &[Vec<u32>],
-    output_second: &[f32],
-    settings: Settings,
-    progress: &dyn Progress,
-) -> Result<BTreeMap<TensorId, RoundedMatrix>, CompressError> {
-    let types: BTreeMap<TensorId, TensorType> =
-        plan.tensors.iter().map(|tensor| (tensor.id, tensor.to)).collect();
-    let mut rounded = BTreeMap::new();
-    let spec = &checkpoint.spec;
-    // embedding
-    let hidden_size = spec.hidden_size;
-    for role in [Role::TokenEmbedding, Role::Output] {
-        let id = TensorId::global(role);
-        let Some(&tensor_type) = types.get(&id) else { continue };
-        let weights = read_all(checkpoint, id)?;
-        let is_output = role == Role::Output || spec.tied_embeddings;
-        let mut second =
-            if is_output { output_second.to_vec() } else { vec![0.0; hidden_size * hidden_size] };
-        let mean = second.iter().step_by(hidden_size + 1).sum::<f32>() / hidden_size as f32;
-        if role == Role::TokenEmbedding {
-            let added = if mean > 0.0 { settings.embedding_input as f32 * mean } else { 1.0 };
-            second.iter_mut().step_by(hidden_size + 1).for_each(|value| *value += added);
+/// Rows of a vocabulary that are rounded at a time: 16 MiB as `f32`.
+const CHUNK_ELEMENTS: usize = 4 << 20;
+
+impl Sequence<'_> {
+    /// Rounds what `store` does not have yet. `progress` counts layers.
+    pub fn run(
+        &self,
+        texts: &[Vec<u32>],
+        store: &RoundedStore,
+        progress: &dyn Progress,
+    ) -> Result<(), CompressError> {
+        let layers = self.checkpoint.spec.layers.len();
+        progress.begin("rounding", layers as u64 + 1);
+        let vocabulary = self.vocabulary(store)?;
+        progress.advance(1);
+        let mut streams = Streams {
+            parent: texts.iter().map(|text| self.embed(text, None)).collect::<Result<_, _>>()?,
+            child: texts.iter().map(|text| self.embed(text, Some(&vocabulary))).collect::<Result<_, _>>()?,
+        };
+        drop(vocabulary);
+        let model = StagedModel::new(self.checkpoint)?;
+        for index in 0..layers {
+            let known = store.part(Part::Layer(index), &matrices_of(self.checkpoint, Part::Layer(index)));
+            let is_new = known.is_none();
+            let parent = model.layer(index)?;
+            let mut child = model.layer(index)?;
+            let rounded = self.layer(index, &parent, &mut child, &mut streams, known, progress)?;
+            if is_new {
+                store.keep(Part::Layer(index), &rounded)?;
+            }
+            progress.advance(1);
         }
-        let problem = Problem::new(&second, hidden_size, settings.damping)
-            .map_err(|source| CompressError::Moments { id: format!("{id:?}"), source })?;
-        let bytes = round_matrix(tensor_type, &weights, &problem, settings.sweeps)
-            .map_err(|source| CompressError::Quantize { tensor: format!("{id:?}"), source })?;
-        rounded.insert(id, RoundedMatrix { tensor_type, bytes });
+        Ok(())
     }
-    let embedding = &rounded[&TensorId::global(Role::TokenEmbedding)];
-    let row_bytes = embedding.bytes.len() / spec.vocabulary_size;
-    let source = checkpoint.tensor(TensorId::global(Role::TokenEmbedding))?;
-    let embed = |text: &Vec<u32>, child: bool| -> Result<Hidden, CompressError> {
-        let mut values = vec![0.0; text.len() * hidden_size];
-        for (&token, row) in text.iter().zip(values.chunks_exact_mut(hidden_size)) {
+
+    fn vocabulary(&self, store: &RoundedStore) -> Result<RoundedMatrices, CompressError> {
+        let wanted = matrices_of(self.checkpoint, Part::Vocabulary);
+        if let Some(known) = store.part(Part::Vocabulary, &wanted) {
+            return Ok(known);
+        }
+        let mut rounded = RoundedMatrices::new();
+        for id in wanted {
+            let rows = self.checkpoint.tensor(id)?;
+            let problem = self.problem(id, &(self.vocabulary_second)(id.role), rows.row_len())?;
+            let mut bytes = Vec::new();
+            let step = (CHUNK_ELEMENTS / rows.row_len()).max(1);
+            for start in (0..rows.rows()).step_by(step) {
+                let end = (start + step).min(rows.rows());
+                let mut values = vec![0.0; (end - start) * rows.row_len()];
+                rows.read(start..end, &mut values)?;
+                bytes.extend(self.round(id, &values, &problem)?);
+            }
+            rounded.insert(id, bytes);
+        }
+        store.keep(Part::Vocabulary, &rounded)?;
+        Ok(rounded)
+    }
+
+    /// The hidden states before the first layer, from the parent's embedding or a rounded one.
+    fn embed(&self, text: &[u32], rounded: Option<&RoundedMatrices>) -> Result<Hidden, CompressError> {
+        let spec = &self.checkpoint.spec;
+        let id = TensorId::global(Role::TokenEmbedding);
+        let rows = self.checkpoint.tensor(id)?;
+        let mut values = vec![0.0; text.len() * spec.hidden_size];
+        for (&token, row) in text.iter().zip(values.chunks_exact_mut(spec.hidden_size)) {
             let token = token as usize;
-            if child {
-                dequantize_row(
-                    embedding.tensor_type,
-                    &embedding.bytes[token * row_bytes..][..row_bytes],
-                    row,
-                )
-                .map_err(|source| secateur_model::ModelError::Dequantize {
-                    tensor: "embedding".into(),
-                    source,
-                })?;
-            } else {
-                source.read(token..token + 1, row)?;
+            match rounded.and_then(|rounded| rounded.get(&id)) {
+                Some(bytes) => {
+                    let row_bytes = bytes.len() / rows.rows();
+                    self.dequantize(id, &bytes[token * row_bytes..][..row_bytes], row)?;
+                }
+                None => rows.read(token..token + 1, row)?,
             }
             row.iter_mut().for_each(|value| *value *= spec.embedding_scale);
         }
-        Ok(Hidden::new(values, hidden_size))
-    };
-    let mut stream = Stream {
-        parent: texts.iter().map(|text| embed(text, false)).collect::<Result<_, _>>()?,
-        child: texts.iter().map(|text| embed(text, true)).collect::<Result<_, _>>()?,
-    };
-    let model = StagedModel::new(checkpoint)?;
-    for index in 0..spec.layers.len() {
-        progress.check()?;
-        let parent = model.layer(index)?;
-        let mut child = model.layer(index)?;
-        round_layer(checkpoint, &types, index, &parent, &mut child, &mut stream, settings, &mut rounded)?;
-        progress.advance(1);
+        Ok(Hidden::new(values, spec.hidden_size))
     }
-    Ok(rounded)
-}
 
-fn round_layer(
-    checkpoint: &Checkpoint,
-    types: &BTreeMap<TensorId, TensorType>,
-    index: usize,
-    parent: &StagedLayer,
-    child: &mut StagedLayer,
-    stream: &mut Stream,
-    settings: Settings,
-    rounded: &mut BTreeMap<TensorId, RoundedMatrix>,
-) -> Result<(), CompressError> {
-    let mut inputs: Vec<(Vec<f32>, Vec<f32>)> = vec![(Vec::new(), Vec::new()); stream.parent.len()];
-    for site in parent.sites() {
-        let mut width = 0;
-        let mut moments: Option<(Moments, CrossMoments)> = None;
-        for (text, input) in inputs.iter_mut().enumerate() {
-            let (before_parent, before_child) = std::mem::take(input);
-            let now_parent = parent.input(site, &stream.parent[text], before_parent)?;
-            let now_child = child.input(site, &stream.child[text], before_child)?;
-            width = now_parent.len() / stream.parent[text].tokens();
-            let (second, cross) =
-                moments.get_or_insert_with(|| (Moments::new(width), CrossMoments::new(width)));
-            second.add(&now_child).map_err(crate::forward::ForwardError::from)?;
-            if settings.ridge.is_some() {
-                cross.add(&now_parent, &now_child).map_err(crate::forward::ForwardError::from)?;
+    /// Takes both streams through a layer; what is not `known` of its matrices is rounded on the way.
+    fn layer(
+        &self,
+        index: usize,
+        parent: &StagedLayer,
+        child: &mut StagedLayer,
+        streams: &mut Streams,
+        known: Option<RoundedMatrices>,
+        progress: &dyn Progress,
+    ) -> Result<RoundedMatrices, CompressError> {
+        let mut rounded = known.clone().unwrap_or_default();
+        // of each text, what the site read last: by the parent, by the child
+        let mut inputs = vec![(Vec::new(), Vec::new()); streams.parent.len()];
+        for site in parent.sites() {
+            let mut moments = SiteMoments::new(self.settings.ridge.is_some());
+            for (text, input) in inputs.iter_mut().enumerate() {
+                progress.check()?;
+                let (of_parent, of_child) = std::mem::take(input);
+                let of_parent = parent.input(site, &streams.parent[text], of_parent)?;
+                let of_child = child.input(site, &streams.child[text], of_child)?;
+                if known.is_none() {
+                    moments.add(&of_parent, &of_child, streams.parent[text].tokens())?;
+                }
+                *input = (of_parent, of_child);
             }
-            *input = (now_parent, now_child);
+            if known.is_none() {
+                self.site(index, site, &moments, &mut rounded)?;
+            }
+            child.replace(site, self.stacked(index, site, &rounded)?)?;
+            if matches!(site, Site::AttentionOutput | Site::FfnDown) {
+                for (text, input) in inputs.iter_mut().enumerate() {
+                    let (of_parent, of_child) = std::mem::take(input);
+                    parent.finish(site, text, &mut streams.parent[text], of_parent)?;
+                    child.finish(site, text, &mut streams.child[text], of_child)?;
+                }
+            }
         }
-        let Some((second, cross)) = moments else { return Ok(()) };
-        let second = second.second();
-        let problem = Problem::new(&second, width, settings.damping)
-            .map_err(|source| CompressError::Moments { id: format!("{index} {site:?}"), source })?;
-        let cross = cross.mean();
+        Ok(rounded)
+    }
+
+    /// Rounds the matrices that read from a site.
+    fn site(
+        &self,
+        index: usize,
+        site: Site,
+        moments: &SiteMoments,
+        rounded: &mut RoundedMatrices,
+    ) -> Result<(), CompressError> {
+        let (second, width) = (moments.second(), moments.width());
+        let first = TensorId::in_layer(index, site.roles()[0]);
+        let problem = self.problem(first, &second, width)?;
+        for &role in site.roles() {
+            let id = TensorId::in_layer(index, role);
+            let rows = self.checkpoint.tensor(id)?;
+            let mut weights = vec![0.0; rows.rows() * width];
+            rows.read(0..rows.rows(), &mut weights)?;
+            if let (Some(ridge), Some(cross)) = (self.settings.ridge, moments.cross()) {
+                if let Some(target) = asymmetric_target(&weights, width, &cross, &second, ridge)? {
+                    weights = target;
+                }
+            }
+            rounded.insert(id, self.round(id, &weights, &problem)?);
+        }
+        Ok(())
+    }
+
+    /// The rounded matrices of a site as numbers, one above the other: `[sum of out_features, in_features]`.
+    fn stacked(
+        &self,
+        index: usize,
+        site: Site,
+        rounded: &RoundedMatrices,
+    ) -> Result<Vec<f32>, CompressError> {
         let mut stacked = Vec::new();
         for &role in site.roles() {
             let id = TensorId::in_layer(index, role);
-            let weights = read_all(checkpoint, id)?;
-            let wanted = match settings.ridge {
-                Some(ridge) => asymmetric_target(&weights, width, &cross, &second, ridge)?.unwrap_or(weights),
-                None => weights,
-            };
-            let tensor_type = types[&id];
-            let bytes = round_matrix(tensor_type, &wanted, &problem, settings.sweeps)
-                .map_err(|source| CompressError::Quantize { tensor: format!("{id:?}"), source })?;
-            let at = stacked.len();
-            stacked.resize(at + wanted.len(), 0.0);
-            dequantize_row(tensor_type, &bytes, &mut stacked[at..]).map_err(|source| {
-                secateur_model::ModelError::Dequantize { tensor: format!("{id:?}"), source }
-            })?;
-            rounded.insert(id, RoundedMatrix { tensor_type, bytes });
+            let rows = self.checkpoint.tensor(id)?;
+            let start = stacked.len();
+            stacked.resize(start + rows.rows() * rows.row_len(), 0.0);
+            let bytes = rounded.get(&id).map(Vec::as_slice).unwrap_or_default();
+            self.dequantize(id, bytes, &mut stacked[start..])?;
         }
-        child.replace(site, stacked)?;
-        if matches!(site, Site::AttentionOutput | Site::FfnDown) {
-            for (text, input) in inputs.iter_mut().enumerate() {
-                let (now_parent, now_child) = std::mem::take(input);
-                parent.finish(site, text, &mut stream.parent[text], now_parent)?;
-                child.finish(site, text, &mut stream.child[text], now_child)?;
-            }
-        }
+        Ok(stacked)
     }
-    Ok(())
-}
 
-fn read_all(checkpoint: &Checkpoint, id: TensorId) -> Result<Vec<f32>, CompressError> {
-    let rows = checkpoint.tensor(id)?;
-    let mut values = vec![0.0; rows.rows() * rows.row_len()];
-    rows.read(0..rows.rows(), &mut values)?;
-    Ok(values)
+    fn problem(&self, id: TensorId, second: &[f32], width: usize) -> Result<Problem, CompressError> {
+        Problem::new(second, width, self.settings.damping)
+            .map_err(|source| CompressError::Moments { tensor: self.name(id), source })
+    }
+
+    fn round(&self, id: TensorId, values: &[f32], problem: &Problem) -> Result<Vec<u8>, CompressError> {
+        round_matrix(self.types[&id], values, problem, self.settings.sweeps)
+            .map_err(|source| CompressError::Quantize { tensor: self.name(id), source })
+    }
+
+    fn dequantize(&self, id: TensorId, bytes: &[u8], out: &mut [f32]) -> Result<(), CompressError> {
+        dequantize_row(self.types[&id], bytes, out)
+            .map_err(|source| ModelError::Dequantize { tensor: self.name(id), source }.into())
+    }
+
+    fn name(&self, id: TensorId) -> String {
+        self.checkpoint.spec.family.table().gguf_name(id).unwrap_or_default()
+    }
 }

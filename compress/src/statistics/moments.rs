@@ -55,6 +55,11 @@ impl Moments {
         Ok(())
     }
 
+    /// Features of an input.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
     /// The averages over all inputs seen; zeros if there were none.
     pub fn averages(&self) -> InputMoments {
         let tokens = self.tokens.max(1) as f64;

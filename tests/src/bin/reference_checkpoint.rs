@@ -53,7 +53,7 @@ fn make(model: &Path, out: &Path, seed: u64) -> Result<(), Failure> {
     write_dithered(model, &dithered, seed)?;
     let checkpoint = Checkpoint::open(&dithered)?;
     let request = TypeRequest { base: TypeChoice::Uniform(TensorType::F16), overrides: Vec::new() };
-    compress(&checkpoint, &plan(&checkpoint, &request)?, out, seed, &Silent, &Default::default())?;
+    compress(&checkpoint, &plan(&checkpoint, &request)?, out, seed, None, &Silent)?;
     Ok(())
 }
 

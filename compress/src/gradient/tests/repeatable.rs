@@ -38,7 +38,7 @@ fn a_seed_repeats_and_another_draws_other_labels() {
 fn the_diagonal_is_that_of_the_moments() {
     let factors = factors("gemma3", 5, 2);
     let id = TensorId::in_layer(2, Role::FfnDown);
-    let diagonal = factors.moments(id).unwrap().diagonal();
+    let diagonal = factors.moments(id).unwrap().averages().diagonal();
     for (square, expected) in factors.of(id).unwrap().iter().zip(diagonal) {
         assert!((square / expected - 1.0).abs() < 1e-4, "{square} instead of {expected}");
     }

@@ -102,7 +102,6 @@ fn each_step_loses_less_than_the_one_before() {
     let wanted: Vec<f32> = numbers(1).take(19 * WIDTH).collect();
     for tensor_type in QUANTIZED {
         let of = |bytes: &[u8]| loss(&problem, tensor_type, &wanted, bytes);
-        let nearest = of(&quantize_tensor(tensor_type, &wanted, WIDTH, None).unwrap());
         let weighted = of(&quantize_tensor(tensor_type, &wanted, WIDTH, Some(&diagonal)).unwrap());
         let feedback = of(&round_matrix(tensor_type, &wanted, &problem, 0).unwrap());
         let descent = of(&round_matrix(tensor_type, &wanted, &problem, 3).unwrap());
