@@ -7,7 +7,7 @@ use secateur_model::{ModelError, SpecError, TensorType};
 
 use crate::forward::ForwardError;
 use crate::quantize::QuantizeError;
-use crate::types::RequestError;
+use secateur_model::types::RequestError;
 
 /// Why a plan cannot be made or carried out.
 #[derive(Debug, thiserror::Error)]

@@ -13,7 +13,7 @@ pub mod progress;
 pub mod quantize;
 mod staging;
 pub mod statistics;
-pub mod types;
+
 mod verify;
 
 pub use artifact::{Outcome, RunRecord, SourceFile, compress, peak_memory};
