@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use secateur_model::gguf::GgufError;
+use secateur_model::types::RequestError;
 use secateur_model::{ModelError, SpecError, TensorType};
 
 use crate::allocation::AllocationError;
@@ -10,7 +11,6 @@ use crate::forward::ForwardError;
 use crate::quantize::QuantizeError;
 use crate::quantize::feedback::ProblemError;
 use crate::statistics::StatisticsError;
-use crate::types::RequestError;
 
 /// Why a plan cannot be made or carried out.
 #[derive(Debug, thiserror::Error)]

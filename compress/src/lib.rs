@@ -16,7 +16,7 @@ pub mod quantize;
 pub mod rounding;
 mod staging;
 pub mod statistics;
-pub mod types;
+
 mod verify;
 
 pub use artifact::{Outcome, RunRecord, SourceFile, compress, peak_memory};

@@ -3,11 +3,11 @@
 use secateur_model::gguf::GgufLayout;
 use secateur_model::plan::{HfPlan, Plan, TensorPlan};
 use secateur_model::stored::NewTensor;
-use secateur_model::{Checkpoint, TensorId, TensorType, hf};
+use secateur_model::types::{TypeChoice, TypeRequest, plan_tensors};
+use secateur_model::{Checkpoint, hf};
 
 use crate::CompressError;
 use crate::metadata::artifact_metadata;
-use crate::types::{Assigned, TypeChoice, TypeRequest};
 
 /// The version of [`Plan`] that we write.
 const SCHEMA: u32 = 1;
@@ -18,18 +18,7 @@ const SCHEMA: u32 = 1;
 /// If a pattern matches nothing, or the tensors cannot be laid out as GGUF.
 pub fn plan(checkpoint: &Checkpoint, request: &TypeRequest) -> Result<Plan, CompressError> {
     let table = checkpoint.spec.family.table();
-    let mut tensors = Vec::new();
-    for id in checkpoint.spec.tensor_ids() {
-        // every id of a spec has a shape, and every role of a family a GGUF name
-        let (Some(shape), Some(name)) = (checkpoint.spec.shape(id), table.gguf_name(id)) else { continue };
-        tensors.push(plan_tensor(checkpoint, request, id, name, shape));
-    }
-    let matrices: Vec<String> = tensors
-        .iter()
-        .filter(|tensor| tensor.id.role.is_matrix())
-        .map(|tensor| tensor.name.clone())
-        .collect();
-    request.check_patterns(&matrices)?;
+    let tensors = plan_tensors(&checkpoint.spec, request, |id| checkpoint.stored_type(id))?;
     let asked = std::iter::once(format!("type={}", request.base))
         .chain(request.overrides.iter().map(|rule| format!("tensor-type:{rule}")))
         .collect();
@@ -46,33 +35,6 @@ pub fn plan(checkpoint: &Checkpoint, request: &TypeRequest) -> Result<Plan, Comp
     let metadata = artifact_metadata(checkpoint, &plan);
     plan.gguf_bytes = GgufLayout::new(&metadata, &new_tensors(&plan))?.file_bytes();
     Ok(plan)
-}
-
-fn plan_tensor(
-    checkpoint: &Checkpoint,
-    request: &TypeRequest,
-    id: TensorId,
-    name: String,
-    shape: Vec<usize>,
-) -> TensorPlan {
-    let row_len = shape[shape.len() - 1];
-    let Assigned { asked, given } = if id.role.is_matrix() {
-        request.assign(&checkpoint.spec, id, &name, row_len)
-    } else {
-        Assigned { asked: TensorType::F32, given: TensorType::F32 }
-    };
-    let elements: usize = shape.iter().product();
-    // the fallback is legal for the row length by its construction
-    let row_bytes = given.row_bytes(row_len).unwrap_or(row_len * size_of::<f32>());
-    TensorPlan {
-        id,
-        name,
-        from: checkpoint.stored_type(id).unwrap_or(TensorType::F32),
-        to: given,
-        instead_of: (asked != given).then_some(asked),
-        bytes: (elements / row_len * row_bytes) as u64,
-        shape,
-    }
 }
 
 /// A Hugging Face folder goes along when all matrices stay plain numbers of one kind.

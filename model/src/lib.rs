@@ -20,6 +20,7 @@ pub mod tensor_rows;
 pub mod tensor_type;
 pub mod tensor_writer;
 pub mod tokenizer;
+pub mod types;
 
 pub use checkpoint::{Checkpoint, Origin};
 pub use dequantize::{DequantizeError, dequantize_row};

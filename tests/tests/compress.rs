@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use secateur_compress::plan;
-use secateur_compress::types::{Mix, TypeChoice, TypeRequest};
 use secateur_model::gguf::Gguf;
+use secateur_model::types::{Mix, TypeChoice, TypeRequest};
 use secateur_model::{Checkpoint, TensorType};
 use secateur_tests::binary::{compress, run};
 use secateur_tests::fixtures::{GEMMA, SMOLLM2, fixture};

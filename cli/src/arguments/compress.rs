@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use secateur_compress::types::{Override, TypeChoice};
+use secateur_model::types::{Override, TypeChoice};
 use secateur_profiles::ByteSize;
 
 #[derive(Debug, Args)]

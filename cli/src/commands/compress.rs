@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
-use secateur_compress::types::TypeRequest;
 use secateur_compress::{Outcome, compress, peak_memory, plan};
 use secateur_model::header_spec::lost_in_gguf;
 use secateur_model::plan::{HfPlan, Plan, TensorPlan};
+use secateur_model::types::TypeRequest;
 use secateur_model::{Checkpoint, TensorType};
 use secateur_profiles::{Budget, ByteSize, Verdict};
 use secateur_reports::compression::{Change, Compression, Fallback};

@@ -2,7 +2,7 @@
 //!
 //! Source: the rules of `llama-quant.cpp` in llama.cpp v0.5.0, checked against its output in the tests.
 
-use secateur_model::{ModelSpec, Role, TensorId, TensorType, spec::LayerSpec};
+use crate::{ModelSpec, Role, TensorId, TensorType, spec::LayerSpec};
 
 /// A preset of llama.cpp that gives different tensors different types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! What the user asked for with `--type` and `--tensor-type`.
 
+use crate::{ModelSpec, TensorId, TensorType};
 use regex::Regex;
-use secateur_model::{ModelSpec, TensorId, TensorType};
 
 use super::{Mix, fallback};
 

@@ -1,6 +1,6 @@
 //! What a tensor gets when its rows do not fill the blocks of the type that was asked for.
 
-use secateur_model::TensorType;
+use crate::TensorType;
 
 /// The type that llama-quantize would take instead of `asked` for rows of `row_len`, or `asked` itself if it is legal.
 ///

@@ -1,0 +1,60 @@
+//! The type of every tensor of a model, from its spec alone.
+
+use super::{Assigned, RequestError, TypeRequest};
+use crate::plan::TensorPlan;
+use crate::{ModelSpec, TensorId, TensorType};
+
+/// Decides the type of every tensor and counts its bytes, in the order in which they are written.
+///
+/// `stored` tells how the source keeps a tensor, where there is a source.
+///
+/// # Errors
+/// If a pattern of the request matches nothing.
+pub fn plan_tensors(
+    spec: &ModelSpec,
+    request: &TypeRequest,
+    stored: impl Fn(TensorId) -> Option<TensorType>,
+) -> Result<Vec<TensorPlan>, RequestError> {
+    let table = spec.family.table();
+    let mut tensors = Vec::new();
+    for id in spec.tensor_ids() {
+        // every id of a spec has a shape, and every role of a family a GGUF name
+        let (Some(shape), Some(name)) = (spec.shape(id), table.gguf_name(id)) else { continue };
+        tensors.push(plan_tensor(spec, request, id, name, shape, stored(id)));
+    }
+    let matrices: Vec<String> = tensors
+        .iter()
+        .filter(|tensor| tensor.id.role.is_matrix())
+        .map(|tensor| tensor.name.clone())
+        .collect();
+    request.check_patterns(&matrices)?;
+    Ok(tensors)
+}
+
+fn plan_tensor(
+    spec: &ModelSpec,
+    request: &TypeRequest,
+    id: TensorId,
+    name: String,
+    shape: Vec<usize>,
+    stored: Option<TensorType>,
+) -> TensorPlan {
+    let row_len = shape[shape.len() - 1];
+    let Assigned { asked, given } = if id.role.is_matrix() {
+        request.assign(spec, id, &name, row_len)
+    } else {
+        Assigned { asked: TensorType::F32, given: TensorType::F32 }
+    };
+    let elements: usize = shape.iter().product();
+    // the fallback is legal for the row length by its construction
+    let row_bytes = given.row_bytes(row_len).unwrap_or(row_len * size_of::<f32>());
+    TensorPlan {
+        id,
+        name,
+        from: stored.unwrap_or(TensorType::F32),
+        to: given,
+        instead_of: (asked != given).then_some(asked),
+        bytes: (elements / row_len * row_bytes) as u64,
+        shape,
+    }
+}
