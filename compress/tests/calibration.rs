@@ -148,6 +148,13 @@ fn a_folder_of_something_else_is_left_alone() {
     let opened = Statistics::open(folder.path(), &checkpoint("qwen2"), &Silent).unwrap_err();
     assert!(opened.to_string().contains("another model"), "{opened}");
 
+    // left by a run that was killed at its very beginning
+    let begun = tempfile::tempdir().unwrap();
+    fs::write(begun.path().join("lock"), "").unwrap();
+    fs::write(begun.path().join(".secateur-x.part"), "half").unwrap();
+    run("llama", begun.path());
+    assert!(!begun.path().join(".secateur-x.part").exists());
+
     let taken = tempfile::tempdir().unwrap();
     fs::write(taken.path().join("letter.txt"), "dear").unwrap();
     let place = Place::Folder(taken.path().to_owned());

@@ -271,10 +271,12 @@ fn check_free(folder: &Path, found: Option<&Subject>, subject: &Subject) -> Resu
         None => match fs::read_dir(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(source) => Err(StatisticsError::Write { path, source }),
-            Ok(entries) => match entries.count() {
-                0 => Ok(()),
-                _ => Err(StatisticsError::FolderTaken { path }),
-            },
+            // a run may have been killed before it could say what it is of
+            Ok(entries) => {
+                let mut paths = entries.flatten().map(|entry| entry.path());
+                let is_ours = paths.all(|path| is_lock(&path) || is_begun(&path));
+                if is_ours { Ok(()) } else { Err(StatisticsError::FolderTaken { path }) }
+            }
         },
     }
 }
@@ -298,10 +300,19 @@ fn lock(path: &Path, progress: &dyn Progress) -> Result<File, StatisticsError> {
 fn remove_leftovers(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with(".secateur-") && name.ends_with(".part") {
+        if is_begun(&path) {
             fs::remove_file(&path)?;
         }
     }
     Ok(())
+}
+
+fn is_lock(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == LOCK_NAME)
+}
+
+/// True for a file that was not finished.
+fn is_begun(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with(".secateur-") && name.ends_with(".part")
 }

@@ -16,7 +16,6 @@ pub struct Statistics {
     subject: Subject,
     files: Files,
     block_influence: Vec<f64>,
-    /// The output matrix reads what the token embedding's rows are multiplied by.
     vocabulary_size: usize,
     tied_embeddings: bool,
 }
