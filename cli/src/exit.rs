@@ -3,8 +3,11 @@
 use std::process::ExitCode;
 
 use secateur_compress::CompressError;
+use secateur_compress::forward::ForwardError;
+use secateur_compress::measure::MeasureError;
 use secateur_model::ModelError;
 
+use crate::commands::eval::EvalError;
 use crate::model_argument::ModelArgumentError;
 
 /// How the program ends.
@@ -35,6 +38,21 @@ impl Exit {
                 | CompressError::FolderIsSource { .. } => Self::Usage,
                 CompressError::Interrupted => Self::Interrupted,
                 CompressError::Verification(_) => Self::VerificationFailed,
+                _ => Self::Unusable,
+            };
+        }
+        if let Some(error) = error.downcast_ref::<MeasureError>() {
+            return if error.is_interruption() { Self::Interrupted } else { Self::Unusable };
+        }
+        if let Some(error) = error.downcast_ref::<EvalError>() {
+            return match error {
+                EvalError::OneTextPerBase { .. } => Self::Usage,
+                _ => Self::Unusable,
+            };
+        }
+        if let Some(error) = error.downcast_ref::<ForwardError>() {
+            return match error {
+                ForwardError::Interrupted => Self::Interrupted,
                 _ => Self::Unusable,
             };
         }

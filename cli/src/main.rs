@@ -20,6 +20,7 @@ fn main() -> ExitCode {
     let console = Console::new(&arguments.global);
     let result = configure_threads(arguments.global.threads).and_then(|()| match arguments.command {
         Command::Compress(arguments) => commands::compress::run(&arguments, &console),
+        Command::Eval(arguments) => commands::eval::run(&arguments, &console),
         Command::Inspect(arguments) => commands::inspect::run(&arguments, &console),
     });
     match result {

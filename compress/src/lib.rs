@@ -7,6 +7,7 @@ mod checksum;
 mod error;
 pub mod forward;
 mod hf_folder;
+pub mod measure;
 mod metadata;
 mod planning;
 pub mod progress;

@@ -1,6 +1,7 @@
 //! Results as tables: pure functions of plain records, nothing is read or measured here.
 
 pub mod compression;
+pub mod evaluation;
 mod format;
 pub mod inspection;
 mod table;

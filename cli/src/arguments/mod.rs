@@ -1,11 +1,13 @@
 //! The command line as typed: one file per command. Nothing is decided here.
 
 mod compress;
+mod eval;
 mod inspect;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use compress::CompressArguments;
+pub use eval::EvalArguments;
 pub use inspect::InspectArguments;
 
 /// Cuts a language model to fit a device.
@@ -49,6 +51,8 @@ pub enum TableFormat {
 pub enum Command {
     /// Write a smaller model, with its plan, its card and its hashes
     Compress(CompressArguments),
+    /// Measure a model on texts, by itself and beside its parent
+    Eval(EvalArguments),
     /// Show what a model is, from its headers alone
     Inspect(InspectArguments),
 }

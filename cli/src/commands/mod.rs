@@ -1,4 +1,5 @@
 //! One file per command: settings, library calls, what is printed.
 
 pub mod compress;
+pub mod eval;
 pub mod inspect;

@@ -8,7 +8,7 @@ use std::f32::consts::LOG2_E;
 /// added to the exponent. There is no branch and no call in it: loops over it become vector code.
 /// Source: "Software Manual for the Elementary Functions".
 #[inline]
-pub(super) fn exp(x: f32) -> f32 {
+pub(crate) fn exp(x: f32) -> f32 {
     // ln 2 in two parts; the first has nine bits, so that `n` times it is exact
     const LN_2_HIGH: f32 = 355.0 / 512.0;
     const LN_2_LOW: f32 = -2.121_944_4e-4;

@@ -31,8 +31,10 @@ use rope::RopeTables;
 use weights::LayerReader;
 
 pub use error::ForwardError;
+pub(crate) use exponential::exp;
 pub use hidden::Hidden;
 pub(crate) use linear::with_values;
+pub(crate) use norm::sum_of;
 pub use taps::{NoTaps, Site, Taps};
 
 /// Tokens of one text that pass a layer at a time.

@@ -55,7 +55,7 @@ pub(super) fn first_not_finite(values: &[f32], width: usize) -> Option<usize> {
 }
 
 /// The sum of `term` over a row, in a fixed order.
-pub(super) fn sum_of(row: &[f32], term: impl Fn(f32) -> f32) -> f32 {
+pub(crate) fn sum_of(row: &[f32], term: impl Fn(f32) -> f32) -> f32 {
     let mut sums = [0.0; LANES];
     let (lanes, rest) = row.as_chunks::<LANES>();
     for values in lanes {

@@ -1,0 +1,153 @@
+//! `secateur eval`
+
+mod input;
+mod record;
+
+use std::time::Instant;
+
+use secateur_compress::forward::{Forward, Residency};
+use secateur_compress::measure::{self, BaseReader, BaseWriter, CONTEXT, Chunks, Comparison, Parent, Scores};
+use secateur_compress::peak_memory;
+use secateur_model::Checkpoint;
+use secateur_reports::evaluation::Evaluation;
+
+use crate::arguments::EvalArguments;
+use crate::console::{Bar, Console};
+use crate::exit::Exit;
+use crate::model_argument;
+use input::{Text, tokenizer_of};
+
+pub use input::EvalError;
+
+/// Weights as `f32` that stay in memory for speed; larger models are read anew for each group of chunks.
+const KEPT_BYTES: u64 = 600 << 20;
+
+/// Measures a model on every text.
+pub fn run(arguments: &EvalArguments, console: &Console) -> anyhow::Result<Exit> {
+    let files = input::read_all(&arguments.text)?;
+    if files.len() > 1 && (arguments.base.is_some() || arguments.save_base.is_some()) {
+        return Err(EvalError::OneTextPerBase { texts: files.len() }.into());
+    }
+    let child = model_argument::open(&arguments.model)?;
+    let parent = arguments.against.as_deref().map(model_argument::open).transpose()?;
+    let base = arguments.base.as_deref().map(BaseReader::open).transpose()?;
+    let texts = match &base {
+        Some(base) => vec![text_of_base(arguments, files.into_iter().next(), &child, base)?],
+        None => cut_all(arguments, &files, parent.as_ref().unwrap_or(&child))?,
+    };
+
+    let residency = residency_of([Some(&child), parent.as_ref()].into_iter().flatten());
+    let child = Forward::new(&child, residency)?;
+    let parent = parent.as_ref().map(|parent| Forward::new(parent, residency)).transpose()?;
+    let mut evaluation = Evaluation {
+        schema: 1,
+        model: arguments.model.clone(),
+        parent: arguments.against.clone().or(arguments.base.as_ref().map(|path| path.display().to_string())),
+        context: texts.first().map_or(0, |text| text.chunks.context()),
+        predictions: Vec::new(),
+        divergences: Vec::new(),
+        remarks: Vec::new(),
+        tokens_per_second: 0.0,
+        seconds: 0.0,
+        peak_memory: None,
+    };
+    let started = Instant::now();
+    let mut tokens = 0;
+    let mut base = base;
+    for text in &texts {
+        let against = match (&parent, base.take()) {
+            (Some(parent), _) => Some(Parent::Model(parent)),
+            (None, Some(base)) => Some(Parent::Stored(base)),
+            (None, None) => None,
+        };
+        tokens += text.chunks.tokens().count() * if parent.is_some() { 2 } else { 1 };
+        let writer = writer(arguments, text, parent.as_ref().unwrap_or(&child))?;
+        match measure(&child, against, text, writer, &console.progress())? {
+            Measured::Alone(scores) => {
+                evaluation.predictions.push(record::prediction(text, &arguments.model, &scores));
+            }
+            Measured::Beside(comparison) => record::add_comparison(&mut evaluation, text, &comparison),
+        }
+    }
+    evaluation.seconds = started.elapsed().as_secs_f64();
+    evaluation.tokens_per_second = tokens as f64 / evaluation.seconds;
+    evaluation.peak_memory = peak_memory();
+    console.result(&evaluation, &evaluation.tables())?;
+    for note in evaluation.notes() {
+        console.note(&note);
+    }
+    Ok(Exit::Done)
+}
+
+enum Measured {
+    Alone(Scores),
+    Beside(Comparison),
+}
+
+fn measure(
+    child: &Forward,
+    parent: Option<Parent>,
+    text: &Text,
+    mut writer: Option<BaseWriter>,
+    progress: &Bar,
+) -> anyhow::Result<Measured> {
+    let measured = match parent {
+        None => Measured::Alone(measure::perplexity(child, &text.chunks, writer.as_mut(), progress)?),
+        Some(parent) => {
+            Measured::Beside(measure::divergence(parent, child, &text.chunks, writer.as_mut(), progress)?)
+        }
+    };
+    if let Some(writer) = writer {
+        writer.finish()?;
+    }
+    Ok(measured)
+}
+
+fn writer(arguments: &EvalArguments, text: &Text, speaker: &Forward) -> anyhow::Result<Option<BaseWriter>> {
+    let Some(path) = &arguments.save_base else { return Ok(None) };
+    Ok(Some(BaseWriter::create(path, &text.chunks, speaker.spec().vocabulary_size)?))
+}
+
+/// Every text in chunks, as the tokenizer of `checkpoint` has it.
+fn cut_all(
+    arguments: &EvalArguments,
+    files: &[(String, String)],
+    checkpoint: &Checkpoint,
+) -> anyhow::Result<Vec<Text>> {
+    let tokenizer = tokenizer_of(checkpoint)?;
+    let context = arguments.context.unwrap_or_else(|| CONTEXT.min(checkpoint.spec.context_length.max(4)));
+    let cut = |(name, content): &(String, String)| {
+        let chunks = Chunks::of_text(tokenizer, content, context, arguments.chunks)
+            .map_err(|source| EvalError::text(name, source))?;
+        Ok(Text { name: name.clone(), chunks })
+    };
+    files.iter().map(cut).collect()
+}
+
+/// The text that a base file was written for: the file's own, or the one given, which must be the same.
+fn text_of_base(
+    arguments: &EvalArguments,
+    file: Option<(String, String)>,
+    checkpoint: &Checkpoint,
+    base: &BaseReader,
+) -> anyhow::Result<Text> {
+    let tokenizer = tokenizer_of(checkpoint)?;
+    let context = arguments.context.unwrap_or(base.context());
+    let limit = Some(arguments.chunks.unwrap_or(base.len()));
+    let (name, chunks) = match file {
+        Some((name, content)) => {
+            let chunks = Chunks::of_text(tokenizer, &content, context, limit)
+                .map_err(|source| EvalError::text(&name, source))?;
+            (name, chunks)
+        }
+        None => ("the base's own".to_owned(), base.chunks(tokenizer, limit)?),
+    };
+    base.check(&chunks, checkpoint.spec.vocabulary_size)?;
+    Ok(Text { name, chunks })
+}
+
+/// Whether all weights fit.
+fn residency_of<'a>(checkpoints: impl Iterator<Item = &'a Checkpoint>) -> Residency {
+    let bytes: u64 = checkpoints.map(|checkpoint| 4 * checkpoint.spec.parameter_count()).sum();
+    if bytes <= KEPT_BYTES { Residency::Keep } else { Residency::Stream }
+}

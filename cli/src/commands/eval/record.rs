@@ -1,0 +1,53 @@
+//! From measurements to the record that is printed.
+
+use secateur_compress::measure::{Comparison, Divergence, Estimate, Scores};
+use secateur_reports::evaluation::{self, Evaluation, Prediction};
+
+use super::input::Text;
+
+/// How well a model predicts a text.
+pub fn prediction(text: &Text, model: &str, scores: &Scores) -> Prediction {
+    Prediction {
+        text: text.name.clone(),
+        model: model.to_owned(),
+        chunks: scores.losses.len(),
+        tokens: scores.tokens(),
+        bytes: scores.bytes.iter().sum(),
+        perplexity: estimate(scores.perplexity()),
+        bits_per_byte: estimate(scores.bits_per_byte()),
+        loss_of_chunk: scores.losses.iter().map(|losses| mean(losses.iter().copied())).collect(),
+    }
+}
+
+/// Adds parent, child, and how far they are apart.
+pub fn add_comparison(evaluation: &mut Evaluation, text: &Text, comparison: &Comparison) {
+    let parent = evaluation.parent.clone().unwrap_or_default();
+    evaluation.predictions.push(prediction(text, &parent, &comparison.parent));
+    evaluation.predictions.push(prediction(text, &evaluation.model, &comparison.child));
+    evaluation.divergences.push(divergence(text, &comparison.divergence));
+}
+
+fn divergence(text: &Text, divergence: &Divergence) -> evaluation::Divergence {
+    let chunks = divergence.positions.iter();
+    evaluation::Divergence {
+        text: text.name.clone(),
+        positions: divergence.count(),
+        mean: estimate(divergence.mean()),
+        median: estimate(divergence.quantile(0.5)),
+        percentile_99: estimate(divergence.quantile(0.99)),
+        maximum: divergence.maximum(),
+        same_top: estimate(divergence.same_top()),
+        correlation: estimate(divergence.correlation()),
+        log_perplexity_ratio: estimate(divergence.log_perplexity_ratio()),
+        mean_of_chunk: chunks.map(|chunk| mean(chunk.iter().map(|position| position.divergence))).collect(),
+    }
+}
+
+fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let count = values.len() as f64;
+    values.sum::<f64>() / count
+}
+
+fn estimate(estimate: Estimate) -> evaluation::Estimate {
+    evaluation::Estimate { value: estimate.value, error: estimate.error }
+}
