@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use secateur_compress::CompressError;
 use secateur_compress::forward::ForwardError;
 use secateur_compress::measure::MeasureError;
+use secateur_compress::pass_until::TaskError;
 use secateur_model::ModelError;
 
 use crate::commands::eval::EvalError;
@@ -47,6 +48,12 @@ impl Exit {
         if let Some(error) = error.downcast_ref::<EvalError>() {
             return match error {
                 EvalError::OneTextPerBase { .. } => Self::Usage,
+                _ => Self::Unusable,
+            };
+        }
+        if let Some(error) = error.downcast_ref::<TaskError>() {
+            return match error {
+                TaskError::Forward(ForwardError::Interrupted) => Self::Interrupted,
                 _ => Self::Unusable,
             };
         }

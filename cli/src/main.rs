@@ -18,9 +18,10 @@ fn main() -> ExitCode {
     exit::report_bugs();
     let arguments = Arguments::parse();
     let console = Console::new(&arguments.global);
+    let seed = arguments.global.seed;
     let result = configure_threads(arguments.global.threads).and_then(|()| match arguments.command {
         Command::Compress(arguments) => commands::compress::run(&arguments, &console),
-        Command::Eval(arguments) => commands::eval::run(&arguments, &console),
+        Command::Eval(arguments) => commands::eval::run(&arguments, seed, &console),
         Command::Inspect(arguments) => commands::inspect::run(&arguments, &console),
     });
     match result {

@@ -9,6 +9,7 @@ pub mod forward;
 mod hf_folder;
 pub mod measure;
 mod metadata;
+pub mod pass_until;
 mod planning;
 pub mod progress;
 pub mod quantize;

@@ -4,6 +4,7 @@ pub mod compression;
 pub mod evaluation;
 mod format;
 pub mod inspection;
+pub mod pass_rates;
 mod table;
 pub mod units;
 

@@ -24,8 +24,26 @@ pub struct EvalArguments {
     #[arg(long, value_name = "TOKENS", value_parser = context)]
     pub context: Option<usize>,
     /// Chunks of each text [default: all]
-    #[arg(long, value_name = "COUNT", value_parser = chunk_count)]
+    #[arg(long, value_name = "COUNT", value_parser = count)]
     pub chunks: Option<usize>,
+    /// Sample the tasks of this file (JSON lines or YAML) until each has passed often enough
+    #[arg(long, value_name = "TASKS", conflicts_with_all = ["text", "against", "base", "save_base", "context", "chunks"])]
+    pub pass_until: Option<PathBuf>,
+    /// Passes that end a task
+    #[arg(long, value_name = "COUNT", default_value_t = 2, value_parser = pass_count, requires = "pass_until")]
+    pub passes: usize,
+    /// Samples after which a task is given up
+    #[arg(long, value_name = "COUNT", default_value_t = 1000, value_parser = count, requires = "pass_until")]
+    pub cap: usize,
+    /// What logits are divided by before a token is drawn
+    #[arg(long, default_value_t = 1.0, value_parser = temperature, requires = "pass_until")]
+    pub temperature: f32,
+    /// Tokens of a sample at most
+    #[arg(long, value_name = "COUNT", default_value_t = 256, value_parser = count, requires = "pass_until")]
+    pub max_tokens: usize,
+    /// Show the biased estimate r/K too
+    #[arg(long, requires = "pass_until")]
+    pub biased: bool,
 }
 
 fn context(text: &str) -> Result<usize, String> {
@@ -35,9 +53,26 @@ fn context(text: &str) -> Result<usize, String> {
     }
 }
 
-fn chunk_count(text: &str) -> Result<usize, String> {
+fn count(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(chunks @ 1..) => Ok(chunks),
-        _ => Err("expected a number of chunks, at least 1".to_owned()),
+        Ok(count @ 1..=1_000_000) => Ok(count),
+        _ => Err("expected a number from 1 to 1000000".to_owned()),
+    }
+}
+
+fn pass_count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(passes @ 2..=10_000) => Ok(passes),
+        _ => {
+            Err("expected a number from 2 to 10000: with one pass there is no estimate without bias"
+                .to_owned())
+        }
+    }
+}
+
+fn temperature(text: &str) -> Result<f32, String> {
+    match text.parse() {
+        Ok(temperature) if temperature > 0.0 && temperature <= 100.0 => Ok(temperature),
+        _ => Err("expected a number above 0, at most 100".to_owned()),
     }
 }

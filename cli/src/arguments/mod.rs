@@ -34,6 +34,9 @@ pub struct Global {
     /// Worker threads [default: all cores]
     #[arg(long, global = true, value_parser = thread_count)]
     pub threads: Option<usize>,
+    /// Where all that is random begins; run.json holds it
+    #[arg(long, global = true, default_value_t = 0)]
+    pub seed: u64,
     /// No progress, no notes
     #[arg(long, short, global = true)]
     pub quiet: bool,

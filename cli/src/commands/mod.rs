@@ -3,3 +3,4 @@
 pub mod compress;
 pub mod eval;
 pub mod inspect;
+pub mod pass_until;

@@ -22,6 +22,8 @@ pub enum ForwardError {
     NotFinite { layer: usize, text: usize },
     #[error("the logits after token {token} are not finite; the output norm or the output matrix is damaged")]
     LogitsNotFinite { token: usize },
+    #[error("the prompt has no tokens")]
+    EmptyPrompt,
     #[error("interrupted")]
     Interrupted,
 }

@@ -27,6 +27,11 @@ impl Hidden {
         &self.values
     }
 
+    /// All states, to be changed.
+    pub(super) fn values_mut(&mut self) -> &mut [f32] {
+        &mut self.values
+    }
+
     /// The states of up to `tokens` tokens at a time.
     pub(super) fn chunks_mut(&mut self, tokens: usize) -> impl Iterator<Item = &mut [f32]> {
         self.values.chunks_mut(tokens * self.width)

@@ -102,6 +102,9 @@ impl Forward<'_> {
     /// If the text does not have these tokens.
     pub fn logits(&self, hidden: &Hidden, tokens: Range<usize>) -> Result<Vec<f32>, ForwardError> {
         let spec = self.spec();
+        if tokens.is_empty() {
+            return Ok(Vec::new());
+        }
         let input = self.output_input(hidden, tokens.clone());
         let input = Tensor::from_vec(input, (tokens.len(), spec.hidden_size), &Device::Cpu)?;
         let input = input.to_device(&self.device)?;

@@ -120,9 +120,14 @@ impl Chunk {
         &self.tokens[self.first_target..]
     }
 
+    /// The tokens that follow positions.
+    pub fn after(&self, positions: &Range<usize>) -> &[u32] {
+        self.tokens.get(positions.start + 1..=positions.end).unwrap_or_default()
+    }
+
     /// The positions after which they are predicted.
     pub fn positions(&self) -> Range<usize> {
-        self.first_target - 1..self.tokens.len() - 1
+        self.first_target.saturating_sub(1)..self.tokens.len().saturating_sub(1)
     }
 }
 

@@ -18,6 +18,10 @@ pub enum MeasureError {
     Model(#[from] ModelError),
     #[error("the text cannot be tokenized: {0}")]
     Tokenizer(#[from] TokenizerError),
+    #[error(
+        "the text has pieces that no token spells, so that two vocabularies cannot be laid side by side; measure each model by itself"
+    )]
+    NotSpelled,
     #[error("a context of {context} tokens has no second half that could be scored; at least 4 are needed")]
     ShortContext { context: usize },
     #[error(

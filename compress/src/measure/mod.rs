@@ -3,6 +3,7 @@
 //! A text is cut into [`Chunks`]; [`perplexity`] and [`divergence`] take them through the forward pass in groups, and give numbers for
 //! every scored token. Memory holds a group's hidden states and 256 MiB of logits for each model, never the logits of a whole text.
 
+mod alignment;
 mod base_file;
 mod chunks;
 mod compare;
@@ -12,11 +13,14 @@ mod pass;
 mod rows;
 mod scores;
 
+use rayon::prelude::*;
+
 use crate::forward::Forward;
 use crate::progress::Progress;
 use compare::{compare, compare_with_stored};
 use pass::{Tile, TokenProgress, groups, hidden_of, tiles};
 
+pub use alignment::Alignment;
 pub use base_file::{BaseReader, BaseWriter};
 pub use chunks::{CONTEXT, Chunks};
 pub use error::MeasureError;
@@ -62,7 +66,7 @@ pub fn perplexity(
             for positions in tiles(chunk.positions(), model.spec()) {
                 progress.go_on()?;
                 let tile = Tile::new(model, hidden, positions.clone())?;
-                losses.extend(tile.losses(&chunk.tokens[positions.start + 1..=positions.end]));
+                losses.extend(tile.losses(chunk.after(&positions)));
                 if let Some(base) = &mut base {
                     base.write(&tile.logits, &tile.softmaxes)?;
                 }
@@ -86,11 +90,7 @@ pub fn divergence(
 ) -> Result<Comparison, MeasureError> {
     let models = if matches!(parent, Parent::Model(_)) { 2 } else { 1 };
     let progress = TokenProgress::begin(progress, "divergence", models * chunks.tokens().count());
-    let mut comparison = Comparison {
-        parent: Scores::new(chunks),
-        child: Scores::new(chunks),
-        divergence: Divergence { positions: Vec::with_capacity(chunks.len()) },
-    };
+    let mut comparison = Comparison::new(chunks, chunks);
     for group in groups(chunks) {
         let of_child = hidden_of(child, chunks, group.clone(), &progress)?;
         let of_parent = match &parent {
@@ -101,7 +101,7 @@ pub fn divergence(
             let mut compared = Vec::with_capacity(chunk.targets().len());
             for positions in tiles(chunk.positions(), child.spec()) {
                 progress.go_on()?;
-                let targets = &chunk.tokens[positions.start + 1..=positions.end];
+                let targets = chunk.after(&positions);
                 let of_child = Tile::new(child, &of_child[index], positions.clone())?;
                 compared.extend(match &mut parent {
                     Parent::Model(parent) => {
@@ -122,4 +122,66 @@ pub fn divergence(
         }
     }
     Ok(comparison)
+}
+
+/// As [`divergence`], for models of different vocabularies: `chunks` is the text as the parent has it.
+///
+/// # Errors
+/// As [`perplexity`].
+pub fn divergence_of_aligned(
+    parent: &Forward,
+    child: &Forward,
+    chunks: &Chunks,
+    alignment: &Alignment,
+    mut base: Option<&mut BaseWriter>,
+    progress: &dyn Progress,
+) -> Result<Comparison, MeasureError> {
+    let tokens = chunks.tokens().count() + alignment.child.tokens().count();
+    let progress = TokenProgress::begin(progress, "divergence", tokens);
+    let mut comparison = Comparison::new(chunks, &alignment.child);
+    for group in groups(chunks) {
+        let of_parent = hidden_of(parent, chunks, group.clone(), &progress)?;
+        let of_child = hidden_of(child, &alignment.child, group.clone(), &progress)?;
+        for (index, chunk) in group.enumerate() {
+            let (parent_chunk, child_chunk) = (&chunks.all[chunk], &alignment.child.all[chunk]);
+            let mut losses = (Vec::new(), Vec::new());
+            let mut compared = Vec::new();
+            let mut pairs = alignment.pairs[chunk].as_slice();
+            let mut child_done = child_chunk.positions().start;
+            for positions in tiles(parent_chunk.positions(), parent.spec()) {
+                progress.go_on()?;
+                let here;
+                (here, pairs) = pairs.split_at(pairs.partition_point(|pair| pair.0 < positions.end));
+                // the child's positions go along: those up to the first pair of the next tile
+                let child_end = pairs.first().map_or(child_chunk.positions().end, |pair| pair.1);
+                let parent_tile = Tile::new(parent, &of_parent[index], positions.clone())?;
+                let child_tile = Tile::new(child, &of_child[index], child_done..child_end)?;
+                losses.0.extend(parent_tile.losses(parent_chunk.after(&positions)));
+                losses.1.extend(child_tile.losses(child_chunk.after(&(child_done..child_end))));
+                if let Some(base) = &mut base {
+                    base.write(&parent_tile.logits, &parent_tile.softmaxes)?;
+                }
+                compared.par_extend(here.par_iter().map(|&(of_parent, of_child)| {
+                    let target = parent_chunk.tokens[of_parent + 1];
+                    let row = parent_tile.row(of_parent - positions.start);
+                    alignment.shared.compare(row, child_tile.row(of_child - child_done), target)
+                }));
+                child_done = child_end;
+            }
+            comparison.parent.losses.push(losses.0);
+            comparison.child.losses.push(losses.1);
+            comparison.divergence.positions.push(compared);
+        }
+    }
+    Ok(comparison)
+}
+
+impl Comparison {
+    fn new(parent: &Chunks, child: &Chunks) -> Self {
+        Self {
+            parent: Scores::new(parent),
+            child: Scores::new(child),
+            divergence: Divergence { positions: Vec::with_capacity(child.len()) },
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Logits of one position as probabilities, and how far two positions are apart.
 
-use crate::forward::{exp, sum_of};
+use crate::forward::{exp, sum_of, sum_of_two};
 
 /// Numbers that are added in `f32` before the sum goes on in `f64`.
 const BLOCK: usize = 256;
@@ -61,21 +61,6 @@ pub(super) fn divergence_from_stored(stored: &[f32], floor: f32, child: &[f32], 
         }));
     }
     sum
-}
-
-/// The sum of `term` over two rows, in a fixed order.
-fn sum_of_two(left: &[f32], right: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
-    const LANES: usize = 16;
-    let mut sums = [0.0; LANES];
-    let (left_lanes, left_rest) = left.as_chunks::<LANES>();
-    let (right_lanes, right_rest) = right.as_chunks::<LANES>();
-    for (left, right) in left_lanes.iter().zip(right_lanes) {
-        for lane in 0..LANES {
-            sums[lane] += term(left[lane], right[lane]);
-        }
-    }
-    let rest = left_rest.iter().zip(right_rest).map(|(&left, &right)| term(left, right));
-    sums.into_iter().chain(rest).sum()
 }
 
 #[cfg(test)]

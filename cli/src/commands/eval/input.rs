@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use secateur_compress::measure::{Chunks, MeasureError};
+use secateur_compress::measure::{Alignment, Chunks, MeasureError};
 use secateur_model::{Checkpoint, Tokenizer};
 
 /// A text that is measured.
@@ -11,7 +11,10 @@ use secateur_model::{Checkpoint, Tokenizer};
 pub struct Text {
     /// As tables name it.
     pub name: String,
+    /// As the parent has it, or the model if there is none.
     pub chunks: Chunks,
+    /// Beside how the child has it, if its vocabulary is another one.
+    pub alignment: Option<Alignment>,
 }
 
 /// Why nothing can be measured.

@@ -6,24 +6,38 @@ mod record;
 use std::time::Instant;
 
 use secateur_compress::forward::{Forward, Residency};
-use secateur_compress::measure::{self, BaseReader, BaseWriter, CONTEXT, Chunks, Comparison, Parent, Scores};
+use secateur_compress::measure::{
+    self, Alignment, BaseReader, BaseWriter, CONTEXT, Chunks, Comparison, Parent, Scores,
+};
 use secateur_compress::peak_memory;
 use secateur_model::Checkpoint;
 use secateur_reports::evaluation::Evaluation;
 
 use crate::arguments::EvalArguments;
+use crate::commands::pass_until;
 use crate::console::{Bar, Console};
 use crate::exit::Exit;
 use crate::model_argument;
-use input::{Text, tokenizer_of};
+use input::Text;
 
-pub use input::EvalError;
+pub use input::{EvalError, tokenizer_of};
 
 /// Weights as `f32` that stay in memory for speed; larger models are read anew for each group of chunks.
 const KEPT_BYTES: u64 = 600 << 20;
 
-/// Measures a model on every text.
-pub fn run(arguments: &EvalArguments, console: &Console) -> anyhow::Result<Exit> {
+/// Measures a model on every text, or on tasks.
+pub fn run(arguments: &EvalArguments, seed: u64, console: &Console) -> anyhow::Result<Exit> {
+    match &arguments.pass_until {
+        Some(file) => {
+            let checkpoint = model_argument::open(&arguments.model)?;
+            pass_until::run(arguments, file, seed, &checkpoint, console)?;
+        }
+        None => run_texts(arguments, console)?,
+    }
+    Ok(Exit::Done)
+}
+
+fn run_texts(arguments: &EvalArguments, console: &Console) -> anyhow::Result<()> {
     let files = input::read_all(&arguments.text)?;
     if files.len() > 1 && (arguments.base.is_some() || arguments.save_base.is_some()) {
         return Err(EvalError::OneTextPerBase { texts: files.len() }.into());
@@ -33,7 +47,7 @@ pub fn run(arguments: &EvalArguments, console: &Console) -> anyhow::Result<Exit>
     let base = arguments.base.as_deref().map(BaseReader::open).transpose()?;
     let texts = match &base {
         Some(base) => vec![text_of_base(arguments, files.into_iter().next(), &child, base)?],
-        None => cut_all(arguments, &files, parent.as_ref().unwrap_or(&child))?,
+        None => cut_all(arguments, &files, &child, parent.as_ref())?,
     };
 
     let residency = residency_of([Some(&child), parent.as_ref()].into_iter().flatten());
@@ -66,7 +80,10 @@ pub fn run(arguments: &EvalArguments, console: &Console) -> anyhow::Result<Exit>
             Measured::Alone(scores) => {
                 evaluation.predictions.push(record::prediction(text, &arguments.model, &scores));
             }
-            Measured::Beside(comparison) => record::add_comparison(&mut evaluation, text, &comparison),
+            Measured::Beside(comparison) => {
+                record::add_comparison(&mut evaluation, text, &comparison);
+                evaluation.remarks.extend(record::remark_on_vocabularies(text));
+            }
         }
     }
     evaluation.seconds = started.elapsed().as_secs_f64();
@@ -76,7 +93,7 @@ pub fn run(arguments: &EvalArguments, console: &Console) -> anyhow::Result<Exit>
     for note in evaluation.notes() {
         console.note(&note);
     }
-    Ok(Exit::Done)
+    Ok(())
 }
 
 enum Measured {
@@ -91,11 +108,13 @@ fn measure(
     mut writer: Option<BaseWriter>,
     progress: &Bar,
 ) -> anyhow::Result<Measured> {
-    let measured = match parent {
-        None => Measured::Alone(measure::perplexity(child, &text.chunks, writer.as_mut(), progress)?),
-        Some(parent) => {
-            Measured::Beside(measure::divergence(parent, child, &text.chunks, writer.as_mut(), progress)?)
-        }
+    let (chunks, base) = (&text.chunks, writer.as_mut());
+    let measured = match (parent, &text.alignment) {
+        (None, _) => Measured::Alone(measure::perplexity(child, chunks, base, progress)?),
+        (Some(Parent::Model(parent)), Some(alignment)) => Measured::Beside(measure::divergence_of_aligned(
+            parent, child, chunks, alignment, base, progress,
+        )?),
+        (Some(parent), _) => Measured::Beside(measure::divergence(parent, child, chunks, base, progress)?),
     };
     if let Some(writer) = writer {
         writer.finish()?;
@@ -108,18 +127,23 @@ fn writer(arguments: &EvalArguments, text: &Text, speaker: &Forward) -> anyhow::
     Ok(Some(BaseWriter::create(path, &text.chunks, speaker.spec().vocabulary_size)?))
 }
 
-/// Every text in chunks, as the tokenizer of `checkpoint` has it.
+/// Every text in chunks.
 fn cut_all(
     arguments: &EvalArguments,
     files: &[(String, String)],
-    checkpoint: &Checkpoint,
+    child: &Checkpoint,
+    parent: Option<&Checkpoint>,
 ) -> anyhow::Result<Vec<Text>> {
-    let tokenizer = tokenizer_of(checkpoint)?;
-    let context = arguments.context.unwrap_or_else(|| CONTEXT.min(checkpoint.spec.context_length.max(4)));
+    let speaker = parent.unwrap_or(child);
+    let (tokenizer, of_child) = (tokenizer_of(speaker)?, tokenizer_of(child)?);
+    let differs = parent.is_some() && !Alignment::is_needless(tokenizer, of_child);
+    let context = arguments.context.unwrap_or_else(|| CONTEXT.min(speaker.spec.context_length.max(4)));
     let cut = |(name, content): &(String, String)| {
-        let chunks = Chunks::of_text(tokenizer, content, context, arguments.chunks)
-            .map_err(|source| EvalError::text(name, source))?;
-        Ok(Text { name: name.clone(), chunks })
+        let wrong = |source| EvalError::text(name, source);
+        let chunks = Chunks::of_text(tokenizer, content, context, arguments.chunks).map_err(wrong)?;
+        let align = || Alignment::new(tokenizer, of_child, content, &chunks);
+        let alignment = differs.then(align).transpose().map_err(wrong)?;
+        Ok(Text { name: name.clone(), chunks, alignment })
     };
     files.iter().map(cut).collect()
 }
@@ -143,7 +167,7 @@ fn text_of_base(
         None => ("the base's own".to_owned(), base.chunks(tokenizer, limit)?),
     };
     base.check(&chunks, checkpoint.spec.vocabulary_size)?;
-    Ok(Text { name, chunks })
+    Ok(Text { name, chunks, alignment: None })
 }
 
 /// Whether all weights fit.

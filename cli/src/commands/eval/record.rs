@@ -27,6 +27,19 @@ pub fn add_comparison(evaluation: &mut Evaluation, text: &Text, comparison: &Com
     evaluation.divergences.push(divergence(text, &comparison.divergence));
 }
 
+/// What to know where parent and child have different vocabularies.
+pub fn remark_on_vocabularies(text: &Text) -> Option<String> {
+    let alignment = text.alignment.as_ref()?;
+    Some(format!(
+        "{}: the vocabularies differ; divergence is over the {} tokens that both have, renormalised, at {} of {} positions, those \
+         where the same token follows in both; compare bits per byte, not perplexities",
+        text.name,
+        alignment.shared_tokens(),
+        alignment.positions(),
+        text.chunks.scored_tokens()
+    ))
+}
+
 fn divergence(text: &Text, divergence: &Divergence) -> evaluation::Divergence {
     let chunks = divergence.positions.iter();
     evaluation::Divergence {
