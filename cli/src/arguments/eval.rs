@@ -30,19 +30,19 @@ pub struct EvalArguments {
     #[arg(long, value_name = "TASKS", conflicts_with_all = ["text", "against", "base", "save_base", "context", "chunks"])]
     pub pass_until: Option<PathBuf>,
     /// Passes that end a task
-    #[arg(long, value_name = "COUNT", default_value_t = 2, value_parser = pass_count, requires = "pass_until")]
+    #[arg(long, value_name = "COUNT", default_value_t = 2, value_parser = pass_count, conflicts_with_all = ["text", "base"])]
     pub passes: usize,
     /// Samples after which a task is given up
-    #[arg(long, value_name = "COUNT", default_value_t = 1000, value_parser = count, requires = "pass_until")]
+    #[arg(long, value_name = "COUNT", default_value_t = 1000, value_parser = count, conflicts_with_all = ["text", "base"])]
     pub cap: usize,
     /// What logits are divided by before a token is drawn
-    #[arg(long, default_value_t = 1.0, value_parser = temperature, requires = "pass_until")]
+    #[arg(long, default_value_t = 1.0, value_parser = temperature, conflicts_with_all = ["text", "base"])]
     pub temperature: f32,
     /// Tokens of a sample at most
-    #[arg(long, value_name = "COUNT", default_value_t = 256, value_parser = count, requires = "pass_until")]
+    #[arg(long, value_name = "COUNT", default_value_t = 256, value_parser = count, conflicts_with_all = ["text", "base"])]
     pub max_tokens: usize,
     /// Show the biased estimate r/K too
-    #[arg(long, requires = "pass_until")]
+    #[arg(long, conflicts_with_all = ["text", "base"])]
     pub biased: bool,
 }
 

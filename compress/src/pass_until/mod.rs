@@ -1,7 +1,7 @@
 //! How often a model solves a task that it almost never solves: sample until it has passed `r` times, and estimate from how long that took.
 //!
 //! A fixed number of samples gives 0 for everything below its resolution; this gives every task the same relative precision.
-//! Source: "Predicting Emergent Abilities with Infinite Resolution Evaluation" (PassUntil).
+//! Source: "Unlock Predictable Scaling from Emergent Abilities" (PassUntil).
 
 mod check;
 mod random;

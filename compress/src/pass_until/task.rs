@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn gsm8ks_own_lines_are_tasks() {
-        let line = r##"{"question": "How many?", "answer": "6 * 2 = <<6*2=12>>12\n#### 12"}"##;
+        let line = r#"{"question": "How many?", "answer": "6 * 2 = <<6*2=12>>12\n#### 12"}"#;
         let tasks = read("gsm8k.jsonl", &format!("{line}\n\n{line}\n")).unwrap();
         assert_eq!(tasks.len(), 2);
         assert!(matches!(tasks[0].check, Check::Numeric(number) if number == 12.0));

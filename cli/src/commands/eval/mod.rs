@@ -53,47 +53,39 @@ fn run_texts(arguments: &EvalArguments, console: &Console) -> anyhow::Result<()>
     let residency = residency_of([Some(&child), parent.as_ref()].into_iter().flatten());
     let child = Forward::new(&child, residency)?;
     let parent = parent.as_ref().map(|parent| Forward::new(parent, residency)).transpose()?;
-    let mut evaluation = Evaluation {
-        schema: 1,
-        model: arguments.model.clone(),
-        parent: arguments.against.clone().or(arguments.base.as_ref().map(|path| path.display().to_string())),
-        context: texts.first().map_or(0, |text| text.chunks.context()),
-        predictions: Vec::new(),
-        divergences: Vec::new(),
-        remarks: Vec::new(),
-        tokens_per_second: 0.0,
-        seconds: 0.0,
-        peak_memory: None,
-    };
-    let started = Instant::now();
-    let mut tokens = 0;
-    let mut base = base;
-    for text in &texts {
-        let against = match (&parent, base.take()) {
-            (Some(parent), _) => Some(Parent::Model(parent)),
-            (None, Some(base)) => Some(Parent::Stored(base)),
-            (None, None) => None,
-        };
-        tokens += text.chunks.tokens().count() * if parent.is_some() { 2 } else { 1 };
-        let writer = writer(arguments, text, parent.as_ref().unwrap_or(&child))?;
-        match measure(&child, against, text, writer, &console.progress())? {
-            Measured::Alone(scores) => {
-                evaluation.predictions.push(record::prediction(text, &arguments.model, &scores));
-            }
-            Measured::Beside(comparison) => {
-                record::add_comparison(&mut evaluation, text, &comparison);
-                evaluation.remarks.extend(record::remark_on_vocabularies(text));
-            }
-        }
-    }
-    evaluation.seconds = started.elapsed().as_secs_f64();
-    evaluation.tokens_per_second = tokens as f64 / evaluation.seconds;
-    evaluation.peak_memory = peak_memory();
+    let evaluation = measure_all(arguments, &texts, &child, parent.as_ref(), base, &console.progress())?;
     console.result(&evaluation, &evaluation.tables())?;
     for note in evaluation.notes() {
         console.note(&note);
     }
     Ok(())
+}
+
+fn measure_all(
+    arguments: &EvalArguments,
+    texts: &[Text],
+    child: &Forward,
+    parent: Option<&Forward>,
+    mut base: Option<BaseReader>,
+    progress: &Bar,
+) -> anyhow::Result<Evaluation> {
+    let context = texts.first().map_or(0, |text| text.chunks.context());
+    let mut evaluation = record::begin(arguments, context);
+    let started = Instant::now();
+    let mut tokens = 0;
+    for text in texts {
+        let against = parent.map(Parent::Model).or_else(|| base.take().map(Parent::Stored));
+        tokens += text.chunks.tokens().count() * if parent.is_some() { 2 } else { 1 };
+        let writer = writer(arguments, text, parent.unwrap_or(child))?;
+        match measure(child, against, text, writer, progress)? {
+            Measured::Alone(scores) => record::add_scores(&mut evaluation, text, &scores),
+            Measured::Beside(comparison) => record::add_comparison(&mut evaluation, text, &comparison),
+        }
+    }
+    evaluation.seconds = started.elapsed().as_secs_f64();
+    evaluation.tokens_per_second = tokens as f64 / evaluation.seconds;
+    evaluation.peak_memory = peak_memory();
+    Ok(evaluation)
 }
 
 enum Measured {
