@@ -1,11 +1,12 @@
 //! What goes where: data on stdout, messages and progress on stderr.
 
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use secateur_compress::progress::Progress;
 use secateur_reports::{Format, Table};
 use serde::Serialize;
@@ -115,15 +116,25 @@ impl Bar {
             } else {
                 ProgressBar::new(0)
             };
-            // the template is a constant that indicatif accepts
-            if let Ok(style) =
-                ProgressStyle::with_template("{msg:<12} {wide_bar} {percent:>3} %  {eta:>4} left")
-            {
-                bar.set_style(style);
-            }
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         })
+    }
+
+    fn start(&self, stage: &'static str, length: u64, template: &str) {
+        let bar = self.bar();
+        // the templates are constants that indicatif accepts
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+                // a String takes all that is written
+                let _ = write!(out, "{:.0}", state.per_sec());
+            };
+            bar.set_style(style.with_key("rate", rate));
+        }
+        bar.set_message(stage);
+        bar.set_length(length);
+        bar.set_position(0);
+        bar.reset_eta();
     }
 }
 
@@ -137,11 +148,12 @@ impl Drop for Bar {
 
 impl Progress for Bar {
     fn begin(&self, stage: &'static str, elements: u64) {
-        let bar = self.bar();
-        bar.set_message(stage);
-        bar.set_length(elements);
-        bar.set_position(0);
-        bar.reset_eta();
+        self.start(stage, elements, "{msg:<12} {wide_bar} {percent:>3} %  {eta:>4} left");
+    }
+
+    fn begin_tokens(&self, stage: &'static str, tokens: u64) {
+        let template = "{msg:<12} {wide_bar} {percent:>3} %  {rate} tokens/s  {eta:>4} left";
+        self.start(stage, tokens, template);
     }
 
     fn advance(&self, elements: u64) {

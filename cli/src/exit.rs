@@ -3,10 +3,14 @@
 use std::process::ExitCode;
 
 use secateur_compress::CompressError;
+use secateur_compress::forward::ForwardError;
+use secateur_compress::measure::MeasureError;
+use secateur_compress::pass_until::TaskError;
 use secateur_compress::statistics::StatisticsError;
 use secateur_model::ModelError;
 
 use crate::cache::NoCacheFolder;
+use crate::commands::eval::EvalError;
 use crate::model_argument::ModelArgumentError;
 
 /// How the program ends.
@@ -38,6 +42,27 @@ impl Exit {
                 CompressError::Statistics(error) => Self::of_statistics(error),
                 CompressError::Interrupted => Self::Interrupted,
                 CompressError::Verification(_) => Self::VerificationFailed,
+                _ => Self::Unusable,
+            };
+        }
+        if let Some(error) = error.downcast_ref::<MeasureError>() {
+            return if error.is_interruption() { Self::Interrupted } else { Self::Unusable };
+        }
+        if let Some(error) = error.downcast_ref::<EvalError>() {
+            return match error {
+                EvalError::OneTextPerBase { .. } => Self::Usage,
+                _ => Self::Unusable,
+            };
+        }
+        if let Some(error) = error.downcast_ref::<TaskError>() {
+            return match error {
+                TaskError::Forward(ForwardError::Interrupted) => Self::Interrupted,
+                _ => Self::Unusable,
+            };
+        }
+        if let Some(error) = error.downcast_ref::<ForwardError>() {
+            return match error {
+                ForwardError::Interrupted => Self::Interrupted,
                 _ => Self::Unusable,
             };
         }

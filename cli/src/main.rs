@@ -21,8 +21,9 @@ fn main() -> ExitCode {
     let console = Console::new(&arguments.global);
     let seed = arguments.global.seed;
     let result = configure_threads(arguments.global.threads).and_then(|()| match arguments.command {
-        Command::Compress(arguments) => commands::compress::run(&arguments, seed, &console),
         Command::Calibrate(arguments) => commands::calibrate::run(&arguments, &console),
+        Command::Compress(arguments) => commands::compress::run(&arguments, seed, &console),
+        Command::Eval(arguments) => commands::eval::run(&arguments, seed, &console),
         Command::Inspect(arguments) => commands::inspect::run(&arguments, &console),
     });
     match result {

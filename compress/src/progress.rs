@@ -6,7 +6,11 @@ use crate::CompressError;
 pub trait Progress: Sync {
     /// A stage begins that will go through this many numbers.
     fn begin(&self, stage: &'static str, elements: u64);
-    /// So many more numbers are done.
+    /// A stage begins that will go through this many tokens of a text.
+    fn begin_tokens(&self, stage: &'static str, tokens: u64) {
+        self.begin(stage, tokens);
+    }
+    /// So many more numbers, or tokens, are done.
     fn advance(&self, elements: u64);
     /// True once the user asked to stop.
     fn is_interrupted(&self) -> bool;

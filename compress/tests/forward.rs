@@ -241,3 +241,49 @@ fn an_interruption_stops_between_chunks() {
     assert!(matches!(error, ForwardError::Interrupted), "{error}");
     assert_eq!(impatient.tokens.into_inner(), 48);
 }
+
+#[test]
+fn a_token_at_a_time_gives_the_logits_of_the_whole_text() {
+    for name in MODELS {
+        let golden = golden(name);
+        let forward = Forward::new(&golden.checkpoint, Residency::Keep).unwrap();
+        let vocabulary_size = forward.spec().vocabulary_size;
+        let expected = golden.logits.chunks(24 * vocabulary_size);
+        for (text, expected) in golden.texts.iter().zip(expected) {
+            let prompt = forward.prompt(&text[..5], text.len()).unwrap();
+            let row = |token: usize| &expected[token * vocabulary_size..][..vocabulary_size];
+            assert!(greatest_difference(prompt.logits(), row(4)) <= 1e-4, "{name}");
+            for texts in [1, 3] {
+                let mut decoder = prompt.begin(&forward, texts + 1);
+                decoder.retain(&[[false].as_slice(), &vec![true; texts]].concat());
+                for token in 5..text.len() {
+                    let logits = decoder.step(&vec![text[token]; texts]).unwrap();
+                    for logits in logits.chunks(vocabulary_size) {
+                        let difference = greatest_difference(logits, row(token));
+                        assert!(difference <= 1e-4, "{name}, token {token}: {difference:e}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn texts_beside_each_other_do_not_mix() {
+    let golden = golden("gemma3");
+    let forward = Forward::new(&golden.checkpoint, Residency::Keep).unwrap();
+    let prompt = forward.prompt(&golden.long_text[..560], 40).unwrap();
+    let continuations: [&[u32]; 2] = [&golden.long_text[560..600], &golden.texts[0]];
+    let mut decoder = prompt.begin(&forward, 2);
+    let mut last = Vec::new();
+    for step in 0..24 {
+        last = decoder.step(&[continuations[0][step], continuations[1][step]]).unwrap();
+    }
+    let vocabulary_size = forward.spec().vocabulary_size;
+    for (continuation, last) in continuations.iter().zip(last.chunks(vocabulary_size)) {
+        let text = [&golden.long_text[..560], &continuation[..24]].concat();
+        let all = logits(&forward, &[text], 256);
+        let difference = greatest_difference(last, &all[all.len() - vocabulary_size..]);
+        assert!(difference <= 1e-4, "{difference:e}");
+    }
+}

@@ -2,8 +2,10 @@
 
 pub mod calibration;
 pub mod compression;
+pub mod evaluation;
 mod format;
 pub mod inspection;
+pub mod pass_rates;
 mod table;
 pub mod units;
 

@@ -51,6 +51,11 @@ def greedy(stock, arguments):
     return {"ids": ids, "text": model.text(ids)}
 
 
+def prefill(stock, arguments):
+    """How long a prompt takes: token ids, a JSON array on standard input."""
+    return measure.prefill(llama.Model(stock, arguments.model), json.load(sys.stdin), arguments.runs)
+
+
 def perplexity(stock, arguments):
     """As llama-perplexity: the perplexity of a text, and on request the base file of a divergence."""
     model = llama.Model(stock, arguments.model)
@@ -133,6 +138,7 @@ def _parse(arguments):
     options = command(greedy)
     options.add_argument("prompt")
     options.add_argument("count", type=int)
+    command(prefill).add_argument("runs", type=int)
     options = command(perplexity)
     options.add_argument("text")
     options.add_argument("--ctx", type=int, default=512)

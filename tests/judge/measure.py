@@ -5,6 +5,7 @@ first of each replaced by BOS where the model adds one, the second half of each 
 """
 
 import math
+import time
 
 import numpy
 
@@ -53,6 +54,18 @@ def greedy(model, prompt, count):
         ids.append(token)
         tokens = [token]
     return ids
+
+
+def prefill(model, tokens, runs):
+    """The seconds that a prompt takes, with the logits of its last token, in each of several runs."""
+    context = llama.Context(model, len(tokens))
+    seconds = []
+    for _ in range(runs + 1):
+        context.clear()
+        start = time.perf_counter()
+        context.logits(tokens, first=len(tokens) - 1)
+        seconds.append(time.perf_counter() - start)
+    return {"seconds": seconds[1:]}  # the first warms up
 
 
 def perplexity(model, text, n_ctx, chunks, save_base):

@@ -166,6 +166,19 @@ pub fn greedy(model: &Path, prompt: &str, count: usize) -> Result<Continuation, 
     ask(judge("greedy").arg(model).arg(prompt).arg(count.to_string()), &())
 }
 
+/// The seconds that llama.cpp takes for a prompt and the logits of its last token, on two threads, in each of `runs` runs.
+///
+/// # Errors
+/// As [`next_token`].
+pub fn prefill(model: &Path, tokens: &[u32], runs: usize) -> Result<Vec<f64>, JudgeError> {
+    #[derive(Deserialize)]
+    struct Prefill {
+        seconds: Vec<f64>,
+    }
+    let answer: Prefill = ask(judge("prefill").arg(model).arg(runs.to_string()), &tokens)?;
+    Ok(answer.seconds)
+}
+
 /// How well a model foresees a text, as llama-perplexity has it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Perplexity {

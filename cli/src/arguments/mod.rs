@@ -2,12 +2,14 @@
 
 mod calibrate;
 mod compress;
+mod eval;
 mod inspect;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use calibrate::CalibrateArguments;
 pub use compress::CompressArguments;
+pub use eval::EvalArguments;
 pub use inspect::InspectArguments;
 
 /// Cuts a language model to fit a device.
@@ -56,6 +58,8 @@ pub enum Command {
     Calibrate(CalibrateArguments),
     /// Write a smaller model, with its plan, its card and its hashes
     Compress(CompressArguments),
+    /// Measure a model on texts, by itself and beside its parent
+    Eval(EvalArguments),
     /// Show what a model is, from its headers alone
     Inspect(InspectArguments),
 }

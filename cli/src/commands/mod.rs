@@ -2,4 +2,6 @@
 
 pub mod calibrate;
 pub mod compress;
+pub mod eval;
 pub mod inspect;
+pub mod pass_until;

@@ -8,7 +8,7 @@ use secateur_model::spec::{AttentionSpec, LayerSpec};
 
 use super::exponential::exp;
 use super::linear::{Linear, with_values};
-use super::norm::{RmsNorm, add_to_residual, sum_of};
+use super::norm::{RmsNorm, add_to_residual, dot, sum_of};
 use super::rope::RopeTable;
 use super::taps::Site;
 
@@ -32,7 +32,7 @@ pub(crate) struct Attention {
 }
 
 /// Keys and values of the tokens of one text that have passed so far, in one layer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct KeysAndValues {
     /// `[kv_heads, capacity, head]`
     pub keys: Vec<f32>,
@@ -52,33 +52,77 @@ impl KeysAndValues {
 }
 
 impl Attention {
-    /// Adds to the residual, `[tokens, hidden]`: the tokens that follow those in `memory`.
+    /// Adds to the residual, `[texts, tokens, hidden]`: of each text the tokens that follow those in its memory.
     pub fn run(
         &self,
         hidden: &mut [f32],
-        memory: &mut KeysAndValues,
+        memories: &mut [&mut KeysAndValues],
         rope: &RopeTable,
         mut tap: impl FnMut(Site, &[f32]),
     ) -> Result<()> {
         let input = self.norm.apply(hidden);
         tap(Site::AttentionInput, &input);
-        let mixed = self.mixed(input, memory, rope)?;
+        let mixed = self.mixed(input, memories, rope)?;
         tap(Site::AttentionOutput, &mixed);
         self.add_output(hidden, mixed)
     }
 
     /// What the output projection reads, `[tokens, heads * head]`, from the normed input, `[tokens, hidden]`.
-    pub fn mixed(&self, input: Vec<f32>, memory: &mut KeysAndValues, rope: &RopeTable) -> Result<Vec<f32>> {
+    pub fn mixed(
+        &self,
+        input: Vec<f32>,
+        memories: &mut [&mut KeysAndValues],
+        rope: &RopeTable,
+    ) -> Result<Vec<f32>> {
         let projected = self.query_key_value.apply(input)?;
-        let queries = with_values(&projected, |projected| self.place(projected, memory, rope))?;
-        drop(projected);
-        self.mix(queries, memory)
+        match memories {
+            [memory] => {
+                let queries = with_values(&projected, |projected| self.place(projected, memory, rope))?;
+                drop(projected);
+                self.mix(queries, memory)
+            }
+            memories => with_values(&projected, |projected| self.look_back(projected, memories, rope)),
+        }
     }
 
     /// Adds what the output projection makes of `mixed`, `[tokens, heads * head]`, to the residual, `[tokens, hidden]`.
     pub fn add_output(&self, hidden: &mut [f32], mixed: Vec<f32>) -> Result<()> {
         let update = self.output.apply(mixed)?;
         with_values(&update, |update| add_to_residual(hidden, update, self.post_norm.as_ref()))
+    }
+
+    /// One more token of each text: from `[texts, (heads + 2 * kv_heads) * head]` to `[texts, heads * head]`. Matrix products would first
+    /// copy what they read, so here are plain loops over each memory.
+    fn look_back(
+        &self,
+        projected: &[f32],
+        memories: &mut [&mut KeysAndValues],
+        rope: &RopeTable,
+    ) -> Vec<f32> {
+        let AttentionSpec { heads, head_size, .. } = self.spec;
+        let width = heads * head_size;
+        let mut mixed = vec![0.0; memories.len() * width];
+        let rows = projected.par_chunks_exact(projected.len() / memories.len());
+        let texts = mixed.par_chunks_exact_mut(width).zip(rows).zip(memories.par_iter_mut());
+        texts.for_each(|((mixed, projected), memory)| {
+            let queries = self.place(projected, memory, rope);
+            let (position, group) = (memory.tokens - 1, self.group());
+            let seen = self.first_visible(position)..position + 1;
+            for (head, (query, mixed)) in
+                queries.chunks_exact(head_size).zip(mixed.chunks_exact_mut(head_size)).enumerate()
+            {
+                let of_kv_head = (head / group * memory.capacity + seen.start) * head_size;
+                let of_kv_head = of_kv_head..of_kv_head + seen.len() * head_size;
+                let keys = memory.keys[of_kv_head.clone()].chunks_exact(head_size);
+                let scores: Vec<f32> = keys.map(|key| dot(query, key)).collect();
+                let shares = self.softmax(&scores, seen.clone(), position..position + 1);
+                let values = memory.values[of_kv_head].chunks_exact(head_size);
+                for (share, value) in shares.iter().zip(values) {
+                    mixed.iter_mut().zip(value).for_each(|(mixed, value)| *mixed += share * value);
+                }
+            }
+        });
+        mixed
     }
 
     /// Query heads that share a key and a value head.

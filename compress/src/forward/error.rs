@@ -26,6 +26,8 @@ pub enum ForwardError {
         "the gradients of text {text} before layer {layer} are not finite; the layer's weights are damaged, or they need more range than f32"
     )]
     GradientNotFinite { layer: usize, text: usize },
+    #[error("the prompt has no tokens")]
+    EmptyPrompt,
     #[error("interrupted")]
     Interrupted,
 }

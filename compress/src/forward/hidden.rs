@@ -27,7 +27,7 @@ impl Hidden {
         &self.values
     }
 
-    /// The same, to be changed.
+    /// All states, to be changed.
     pub(super) fn values_mut(&mut self) -> &mut [f32] {
         &mut self.values
     }

@@ -16,16 +16,16 @@ pub(crate) struct Layer {
 }
 
 impl Layer {
-    /// Takes the next tokens of a text, `[tokens, hidden]`, through the layer.
+    /// Takes the next tokens of one text, or the next one of several, `[texts, tokens, hidden]`, through the layer.
     pub fn run(
         &self,
         hidden: &mut [f32],
-        memory: &mut KeysAndValues,
+        memories: &mut [&mut KeysAndValues],
         rope: Option<&RopeTable>,
         taps: &mut dyn Taps,
     ) -> Result<()> {
         if let (Some(attention), Some(rope)) = (&self.attention, rope) {
-            attention.run(hidden, memory, rope, |site, input| taps.input(self.index, site, input))?;
+            attention.run(hidden, memories, rope, |site, input| taps.input(self.index, site, input))?;
         }
         if let Some(feed_forward) = &self.feed_forward {
             feed_forward.run(hidden, |site, input| taps.input(self.index, site, input))?;

@@ -86,28 +86,41 @@ impl Forward<'_> {
         tile_tokens: usize,
         mut work: impl FnMut(usize, &[f32]),
     ) -> Result<(), ForwardError> {
-        let spec = self.spec();
-        let mut logits = Vec::new();
         for start in tokens.clone().step_by(tile_tokens) {
             let end = (start + tile_tokens).min(tokens.end);
-            let input = self.output_input(hidden, start..end);
-            let input = Tensor::from_vec(input, (end - start, spec.hidden_size), &Device::Cpu)?;
-            let input = input.to_device(&self.device)?;
-            logits.resize((end - start) * spec.vocabulary_size, 0.0);
-            for (index, tile) in tiles(spec).enumerate() {
-                let weight = match self.output.kept.get(index) {
-                    Some(weight) => Cow::Borrowed(weight),
-                    None => Cow::Owned(self.output.read(self.checkpoint, tile.clone(), &self.device)?),
-                };
-                let product = input.matmul(&weight.t()?)?.to_device(&Device::Cpu)?;
-                with_values(&product, |product| place(spec, product, &tile, &mut logits))?;
-            }
-            if let Some(token) = first_not_finite(&logits, spec.vocabulary_size) {
-                return Err(ForwardError::LogitsNotFinite { token: start + token });
-            }
-            work(start, &logits);
+            work(start, &self.logits(hidden, start..end)?);
         }
         Ok(())
+    }
+
+    /// The logits after each of `tokens`, `[tokens, vocabulary]`.
+    ///
+    /// # Errors
+    /// If the output matrix cannot be read, or a logit is not finite.
+    ///
+    /// # Panics
+    /// If the text does not have these tokens.
+    pub fn logits(&self, hidden: &Hidden, tokens: Range<usize>) -> Result<Vec<f32>, ForwardError> {
+        let spec = self.spec();
+        if tokens.is_empty() {
+            return Ok(Vec::new());
+        }
+        let input = self.output_input(hidden, tokens.clone());
+        let input = Tensor::from_vec(input, (tokens.len(), spec.hidden_size), &Device::Cpu)?;
+        let input = input.to_device(&self.device)?;
+        let mut logits = vec![0.0; tokens.len() * spec.vocabulary_size];
+        for (index, tile) in tiles(spec).enumerate() {
+            let weight = match self.output.kept.get(index) {
+                Some(weight) => Cow::Borrowed(weight),
+                None => Cow::Owned(self.output.read(self.checkpoint, tile.clone(), &self.device)?),
+            };
+            let product = input.matmul(&weight.t()?)?.to_device(&Device::Cpu)?;
+            with_values(&product, |product| place(spec, product, &tile, &mut logits))?;
+        }
+        match first_not_finite(&logits, spec.vocabulary_size) {
+            Some(token) => Err(ForwardError::LogitsNotFinite { token: tokens.start + token }),
+            None => Ok(logits),
+        }
     }
 }
 

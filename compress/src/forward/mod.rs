@@ -8,6 +8,7 @@
 //! order: the number of threads changes nothing in the results.
 
 pub(crate) mod attention;
+mod decoder;
 mod device;
 mod error;
 pub(crate) mod exponential;
@@ -31,9 +32,12 @@ use logits::OutputProjection;
 use rope::RopeTables;
 use weights::LayerReader;
 
+pub use decoder::{Decoder, Prompt};
 pub use error::ForwardError;
+pub(crate) use exponential::exp;
 pub use hidden::Hidden;
 pub(crate) use linear::with_values;
+pub(crate) use norm::{sum_of, sum_of_two};
 pub use staged::{StagedLayer, StagedModel};
 pub use taps::{NoTaps, Site, Taps};
 
@@ -143,31 +147,39 @@ impl<'a> Forward<'a> {
         progress: &dyn Progress,
     ) -> Result<(), ForwardError> {
         let spec = self.spec();
-        let streamed;
-        let layer = if let Some(layer) = self.kept.get(index) {
-            layer
-        } else {
-            streamed =
-                LayerReader { checkpoint: self.checkpoint, layer: index, device: &self.device }.read()?;
-            &streamed
-        };
-        for (text, hidden) in texts.iter_mut().enumerate() {
-            let mut memory = KeysAndValues::new(&spec.layers[index], hidden.tokens());
-            for chunk in hidden.chunks_mut(CHUNK_TOKENS) {
-                if progress.is_interrupted() {
-                    return Err(ForwardError::Interrupted);
+        self.with_layer(index, |layer| {
+            for (text, hidden) in texts.iter_mut().enumerate() {
+                let mut memory = KeysAndValues::new(&spec.layers[index], hidden.tokens());
+                for chunk in hidden.chunks_mut(CHUNK_TOKENS) {
+                    if progress.is_interrupted() {
+                        return Err(ForwardError::Interrupted);
+                    }
+                    let tokens = chunk.len() / spec.hidden_size;
+                    taps.before_layer(index, chunk);
+                    layer.run(chunk, &mut [&mut memory], tables.of_layer(index), taps)?;
+                    if norm::first_not_finite(chunk, spec.hidden_size).is_some() {
+                        return Err(ForwardError::NotFinite { layer: index, text });
+                    }
+                    taps.after_layer(index, chunk);
+                    progress.advance(tokens as u64);
                 }
-                let tokens = chunk.len() / spec.hidden_size;
-                taps.before_layer(index, chunk);
-                layer.run(chunk, &mut memory, tables.of_layer(index), taps)?;
-                if norm::first_not_finite(chunk, spec.hidden_size).is_some() {
-                    return Err(ForwardError::NotFinite { layer: index, text });
-                }
-                taps.after_layer(index, chunk);
-                progress.advance(tokens as u64);
             }
+            Ok(())
+        })
+    }
+
+    /// Hands a layer to `work`, read anew unless it was kept.
+    fn with_layer<T>(
+        &self,
+        index: usize,
+        work: impl FnOnce(&Layer) -> Result<T, ForwardError>,
+    ) -> Result<T, ForwardError> {
+        match self.kept.get(index) {
+            Some(layer) => work(layer),
+            None => work(
+                &LayerReader { checkpoint: self.checkpoint, layer: index, device: &self.device }.read()?,
+            ),
         }
-        Ok(())
     }
 }
 

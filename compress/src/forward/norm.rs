@@ -56,12 +56,24 @@ pub(crate) fn first_not_finite(values: &[f32], width: usize) -> Option<usize> {
 
 /// The sum of `term` over a row, in a fixed order.
 pub(crate) fn sum_of(row: &[f32], term: impl Fn(f32) -> f32) -> f32 {
+    sum_of_two(row, row, |value, _| term(value))
+}
+
+/// The sum of products of two rows of the same length, in a fixed order.
+pub(super) fn dot(left: &[f32], right: &[f32]) -> f32 {
+    sum_of_two(left, right, |left, right| left * right)
+}
+
+/// The sum of `term` over two rows of the same length, in a fixed order.
+pub(crate) fn sum_of_two(left: &[f32], right: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     let mut sums = [0.0; LANES];
-    let (lanes, rest) = row.as_chunks::<LANES>();
-    for values in lanes {
-        for (sum, value) in sums.iter_mut().zip(values) {
-            *sum += term(*value);
+    let (left_lanes, left_rest) = left.as_chunks::<LANES>();
+    let (right_lanes, right_rest) = right.as_chunks::<LANES>();
+    for (left, right) in left_lanes.iter().zip(right_lanes) {
+        for ((sum, left), right) in sums.iter_mut().zip(left).zip(right) {
+            *sum += term(*left, *right);
         }
     }
-    sums.into_iter().chain(rest.iter().map(|&value| term(value))).sum()
+    let rest = left_rest.iter().zip(right_rest).map(|(&left, &right)| term(left, right));
+    sums.into_iter().chain(rest).sum()
 }

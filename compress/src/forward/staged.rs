@@ -91,7 +91,7 @@ impl StagedLayer<'_> {
                 let spec = &self.model.checkpoint.spec.layers[self.layer.index];
                 let mut memory = KeysAndValues::new(spec, hidden.tokens());
                 match self.model.tables.of_layer(self.layer.index) {
-                    Some(rope) => attention.mixed(before, &mut memory, rope)?,
+                    Some(rope) => attention.mixed(before, &mut [&mut memory], rope)?,
                     None => {
                         return Err(ForwardError::Unsupported {
                             layer: self.layer.index,

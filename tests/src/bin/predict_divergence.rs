@@ -60,7 +60,7 @@ fn main() -> Result<(), Failure> {
     for (id, change) in &matrices {
         let moments = id.layer.zip(Site::of(id.role)).and_then(|input| inputs.of.get(&input));
         if let (Some(moments), Some(factors)) = (moments, factors.of(*id)) {
-            let predicted = predicted(change, &moments.second(), factors);
+            let predicted = predicted(change, &moments.averages().second(), factors);
             println!("layer {} {:?}: predicted {predicted:.4e}", id.layer.unwrap_or_default(), id.role);
             total += predicted;
         }
