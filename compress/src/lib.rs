@@ -23,6 +23,6 @@ mod verify;
 
 pub use artifact::{Outcome, RunRecord, SourceFile, compress, peak_memory};
 pub use error::{CompressError, VerificationError};
-pub use planning::plan;
+pub use planning::{Intent, plan, plan_choices};
 pub use quantize::{QuantizeError, quantize_rows, quantize_tensor};
 pub use verify::TensorDistance;

@@ -1,9 +1,9 @@
 //! The metadata of the GGUF that we write: what llama.cpp's converter would write for the model, and where it comes from.
 
-use secateur_model::Checkpoint;
 use secateur_model::gguf::Metadata;
 use secateur_model::header_spec::write_spec;
 use secateur_model::plan::Plan;
+use secateur_model::{Checkpoint, Rounding};
 
 /// `general.quantization_version`: the only one that llama.cpp knows.
 const QUANTIZATION_VERSION: u32 = 2;
@@ -34,6 +34,12 @@ pub(crate) fn artifact_metadata(checkpoint: &Checkpoint, plan: &Plan) -> Metadat
     metadata.set("general.quantization_version", QUANTIZATION_VERSION);
     metadata.set("secateur.version", env!("CARGO_PKG_VERSION").to_owned());
     metadata.set("secateur.plan.asked", plan.asked.clone());
+    if plan.rounding != Rounding::Rtn {
+        metadata.set("secateur.plan.rounding", plan.rounding.name().to_owned());
+    }
+    if let Some(calibration) = &plan.calibration {
+        metadata.set("secateur.plan.calibration", calibration.clone());
+    }
     let fallbacks: Vec<String> = plan
         .fallbacks()
         .filter_map(|tensor| {

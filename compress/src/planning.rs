@@ -1,12 +1,15 @@
 //! From what the user asked for to a [`Plan`].
 
+use std::collections::BTreeMap;
+
 use secateur_model::gguf::GgufLayout;
 use secateur_model::plan::{HfPlan, Plan, TensorPlan};
 use secateur_model::stored::NewTensor;
 use secateur_model::types::{TypeChoice, TypeRequest, plan_tensors};
-use secateur_model::{Checkpoint, hf};
+use secateur_model::{Checkpoint, Rounding, TensorId, TensorType, hf};
 
 use crate::CompressError;
+use crate::allocation::Choice;
 use crate::metadata::artifact_metadata;
 
 /// The version of [`Plan`] that we write.
@@ -22,28 +25,91 @@ pub fn plan(checkpoint: &Checkpoint, request: &TypeRequest) -> Result<Plan, Comp
     let asked = std::iter::once(format!("type={}", request.base))
         .chain(request.overrides.iter().map(|rule| format!("tensor-type:{rule}")))
         .collect();
-    let mut plan = Plan {
-        schema: SCHEMA,
-        source: checkpoint.name(),
-        architecture: table.gguf_architecture.to_owned(),
-        asked,
-        file_type: request.file_type(),
-        hf: plan_hf(checkpoint, request, &tensors),
-        tensors,
-        gguf_bytes: 0,
-    };
+    measured(
+        checkpoint,
+        Plan {
+            schema: SCHEMA,
+            source: checkpoint.name(),
+            architecture: table.gguf_architecture.to_owned(),
+            asked,
+            file_type: request.file_type(),
+            rounding: Rounding::Rtn,
+            calibration: None,
+            hf: plan_hf(checkpoint, request, &tensors),
+            tensors,
+            gguf_bytes: 0,
+        },
+    )
+}
+
+/// What was asked for, beside types.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intent {
+    /// In the user's words.
+    pub asked: Vec<String>,
+    /// How numbers become codes.
+    pub rounding: Rounding,
+    /// SHA-256 of the calibration statistics that decide.
+    pub calibration: Option<String>,
+}
+
+impl Intent {
+    /// The plan, carried out with this intent.
+    ///
+    /// # Errors
+    /// If the tensors cannot be laid out as GGUF.
+    pub fn apply(&self, checkpoint: &Checkpoint, mut plan: Plan) -> Result<Plan, CompressError> {
+        plan.asked.clone_from(&self.asked);
+        plan.rounding = self.rounding;
+        plan.calibration.clone_from(&self.calibration);
+        measured(checkpoint, plan)
+    }
+}
+
+/// The plan in which every matrix has its choice, and everything else is as in [`plan`].
+///
+/// # Errors
+/// If the tensors cannot be laid out as GGUF.
+pub fn plan_choices(
+    checkpoint: &Checkpoint,
+    choices: &BTreeMap<TensorId, Choice>,
+    intent: &Intent,
+) -> Result<Plan, CompressError> {
+    let mut by_type: BTreeMap<TensorType, u64> = BTreeMap::new();
+    choices.values().for_each(|choice| *by_type.entry(choice.tensor_type).or_default() += choice.bytes);
+    let most = by_type.into_iter().max_by_key(|&(_, bytes)| bytes);
+    let base = TypeChoice::Uniform(most.map_or(TensorType::F16, |(tensor_type, _)| tensor_type));
+    let mut plan = plan(checkpoint, &TypeRequest { base, overrides: Vec::new() })?;
+    plan.hf = HfPlan::Leave(QUANTIZED.to_owned());
+    for tensor in &mut plan.tensors {
+        let (Some(choice), Some(&row_len)) = (choices.get(&tensor.id), tensor.shape.last()) else { continue };
+        tensor.to = choice.tensor_type;
+        tensor.instead_of = None;
+        tensor.damage = Some(choice.damage);
+        // a choice is legal for its rows
+        let row_bytes = choice.tensor_type.row_bytes(row_len).unwrap_or_default() as u64;
+        tensor.bytes = tensor.elements() / row_len as u64 * row_bytes;
+    }
+    intent.apply(checkpoint, plan)
+}
+
+/// The plan with the exact size of its file.
+fn measured(checkpoint: &Checkpoint, mut plan: Plan) -> Result<Plan, CompressError> {
     let metadata = artifact_metadata(checkpoint, &plan);
     plan.gguf_bytes = GgufLayout::new(&metadata, &new_tensors(&plan))?.file_bytes();
     Ok(plan)
 }
 
+/// Why there is no Hugging Face folder.
+const QUANTIZED: &str = "quantized types exist in GGUF only";
+
 /// A Hugging Face folder goes along when all matrices stay plain numbers of one kind.
 fn plan_hf(checkpoint: &Checkpoint, request: &TypeRequest, tensors: &[TensorPlan]) -> HfPlan {
     let TypeChoice::Uniform(base) = request.base else {
-        return HfPlan::Leave("quantized types exist in GGUF only".into());
+        return HfPlan::Leave(QUANTIZED.to_owned());
     };
     if !base.is_float() || tensors.iter().any(|tensor| tensor.id.role.is_matrix() && tensor.to != base) {
-        return HfPlan::Leave("quantized types exist in GGUF only".into());
+        return HfPlan::Leave(QUANTIZED.to_owned());
     }
     match hf::config::config_from_spec(&checkpoint.spec, base, checkpoint.config()) {
         Ok(_) => HfPlan::Write(base),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{TensorId, TensorType};
+use crate::{Rounding, TensorId, TensorType};
 
 /// What will be done, complete and explicit. Search proposes it, `--dry-run` prints it, `compress` executes it, the
 /// artifact carries it.
@@ -22,6 +22,12 @@ pub struct Plan {
     /// Every tensor, in the order in which it will be written.
     #[serde(serialize_with = "one_line_each")]
     pub tensors: Vec<TensorPlan>,
+    /// How numbers become codes.
+    #[serde(default)]
+    pub rounding: Rounding,
+    /// SHA-256 of the calibration statistics that decided types or rounding.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub calibration: Option<String>,
     /// The Hugging Face folder that will stand beside the GGUF.
     pub hf: HfPlan,
     /// The exact size that model.gguf will have, in bytes.
@@ -52,6 +58,9 @@ pub struct TensorPlan {
     pub instead_of: Option<TensorType>,
     /// Its size in the GGUF, in bytes.
     pub bytes: u64,
+    /// The divergence from the source, in nats per token, that this type was expected to cause by itself when it was chosen.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub damage: Option<f64>,
 }
 
 /// Whether a Hugging Face folder will be written.
@@ -75,6 +84,15 @@ impl Plan {
     /// Tensors that get another type than was asked for.
     pub fn fallbacks(&self) -> impl Iterator<Item = &TensorPlan> {
         self.tensors.iter().filter(|tensor| tensor.instead_of.is_some())
+    }
+
+    /// The divergence from the source, in nats per token, that all matrices were expected to cause together when their types were chosen;
+    /// `None` if the types were asked for by name.
+    pub fn damage(&self) -> Option<f64> {
+        self.tensors
+            .iter()
+            .filter_map(|tensor| tensor.damage)
+            .fold(None, |sum, damage| Some(sum.unwrap_or(0.0) + damage))
     }
 
     /// Numbers in all tensors.

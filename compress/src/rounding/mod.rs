@@ -4,19 +4,17 @@
 //! layers read; [`Rounding::Gptq`] and [`Rounding::Full`] go through the model layer after layer with two copies of the calibration text, one
 //! as the parent sees it and one as the model sees it that is rounded so far.
 
-mod method;
 mod sequence;
 mod site;
 mod store;
 mod target;
 mod weighted;
 
-pub use method::{Rounding, RoundingError};
 pub use sequence::Settings;
 pub use store::{Part, RoundedMatrices, RoundedStore, Types, matrices_of};
 pub use weighted::{Importance, round_weighted};
 
-use secateur_model::{Checkpoint, Role};
+use secateur_model::{Checkpoint, Role, Rounding};
 
 use crate::CompressError;
 use crate::progress::Progress;

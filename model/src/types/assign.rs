@@ -55,6 +55,7 @@ fn plan_tensor(
         to: given,
         instead_of: (asked != given).then_some(asked),
         bytes: (elements / row_len * row_bytes) as u64,
+        damage: None,
         shape,
     }
 }

@@ -8,4 +8,4 @@ mod request;
 pub use assign::plan_tensors;
 pub use fallback::fallback;
 pub use mix::Mix;
-pub use request::{Assigned, Override, RequestError, TypeChoice, TypeRequest};
+pub use request::{Assigned, Override, RequestError, TypeChoice, TypeRequest, named};

@@ -140,6 +140,11 @@ impl std::fmt::Display for Override {
     }
 }
 
+/// The type that overrides give to a matrix; the first whose pattern matches decides.
+pub fn named(overrides: &[Override], gguf_name: &str) -> Option<TensorType> {
+    overrides.iter().find(|rule| rule.pattern.is_match(gguf_name)).map(|rule| rule.tensor_type)
+}
+
 /// The type of one tensor: what was asked for, and what it gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Assigned {
@@ -155,9 +160,8 @@ impl TypeRequest {
     /// # Errors
     /// If a pattern matches no matrix.
     pub fn assign(&self, spec: &ModelSpec, id: TensorId, gguf_name: &str, row_len: usize) -> Assigned {
-        let named = self.overrides.iter().find(|rule| rule.pattern.is_match(gguf_name));
-        let asked = match (named, self.base) {
-            (Some(rule), _) => rule.tensor_type,
+        let asked = match (named(&self.overrides, gguf_name), self.base) {
+            (Some(tensor_type), _) => tensor_type,
             (None, TypeChoice::Uniform(tensor_type)) => tensor_type,
             (None, TypeChoice::Mix(mix)) => mix.tensor_type(spec, id),
         };

@@ -1,0 +1,92 @@
+//! What is known of a model before types are chosen, made once and kept beside the statistics.
+
+use std::path::PathBuf;
+
+use secateur_model::atomic_file::AtomicFile;
+use secateur_model::{Checkpoint, Role, TensorId};
+use serde::{Deserialize, Serialize};
+use std::io::Write as _;
+
+use super::MatrixOptions;
+use super::damage::{options, vocabulary_second};
+use crate::CompressError;
+use crate::gradient::output_factors;
+use crate::progress::Progress;
+use crate::statistics::Statistics;
+
+/// Tokens of the backward pass; mean squares of gradients need fewer than second moments of inputs.
+const GRADIENT_TOKENS: usize = 4096;
+
+/// What each matrix would lose in each type, and what errors in the vocabulary's rows are weighed by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Knowledge {
+    /// The version of this record: 1.
+    schema: u32,
+    /// Of the statistics.
+    calibration: String,
+    /// Of the labels that gradients start from.
+    seed: u64,
+    /// The options of every matrix.
+    pub options: Vec<MatrixOptions>,
+    /// Of the token embedding and the output matrix, `[hidden, hidden]`.
+    vocabulary: Vec<(Role, Vec<f32>)>,
+}
+
+impl Knowledge {
+    /// Finds what an earlier run has kept with the statistics, or makes it: one backward pass over 4,096 tokens, and a sample of every
+    /// matrix rounded to every type.
+    ///
+    /// # Errors
+    /// If something cannot be read or written, is not finite, or the user interrupts.
+    pub fn of(
+        checkpoint: &Checkpoint,
+        statistics: &Statistics,
+        seed: u64,
+        progress: &dyn Progress,
+    ) -> Result<Self, CompressError> {
+        let path = statistics.folder().join(format!("knowledge-{seed}.json"));
+        let calibration = statistics.fingerprint();
+        if let Some(known) =
+            read(&path).filter(|known| known.calibration == calibration && known.seed == seed)
+        {
+            return Ok(known);
+        }
+        let sequences = statistics.sequences();
+        let length = sequences.first().map_or(1, Vec::len).max(1);
+        let count = (GRADIENT_TOKENS / length).clamp(1, sequences.len().max(1));
+        let texts: Vec<Vec<u32>> =
+            (0..count).filter_map(|index| sequences.get(index * sequences.len() / count).cloned()).collect();
+        let factors = output_factors(checkpoint, &texts, seed, &[], progress)?;
+        let roles = [Role::TokenEmbedding, Role::Output].into_iter();
+        let roles = roles.filter(|&role| checkpoint.spec.shape(TensorId::global(role)).is_some());
+        let knowledge = Self {
+            schema: 1,
+            calibration,
+            seed,
+            options: options(checkpoint, statistics, &factors, progress)?,
+            vocabulary: roles.map(|role| (role, vocabulary_second(checkpoint, &factors, role))).collect(),
+        };
+        write(&path, &knowledge)?;
+        Ok(knowledge)
+    }
+
+    /// What errors in the rows of the token embedding or the output matrix are weighed by, `[hidden, hidden]`.
+    pub fn vocabulary_second(&self, role: Role) -> Vec<f32> {
+        let of_role = self.vocabulary.iter().find(|(known, _)| *known == role);
+        of_role.map(|(_, second)| second.clone()).unwrap_or_default()
+    }
+}
+
+/// What was kept, if it is whole: what is damaged is made again.
+fn read(path: &PathBuf) -> Option<Knowledge> {
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+}
+
+fn write(path: &PathBuf, knowledge: &Knowledge) -> Result<(), CompressError> {
+    let unwritable = |source| CompressError::Write { path: path.clone(), source };
+    let json = serde_json::to_vec(knowledge).map_err(|error| unwritable(error.into()))?;
+    let mut file = AtomicFile::create(path)?;
+    file.write_all(&json).map_err(unwritable)?;
+    Ok(file.commit()?)
+}
