@@ -10,6 +10,7 @@ use secateur_compress::statistics::StatisticsError;
 use secateur_model::ModelError;
 
 use crate::cache::NoCacheFolder;
+use crate::commands::compress::CalibratedError;
 use crate::commands::eval::EvalError;
 use crate::model_argument::ModelArgumentError;
 
@@ -39,11 +40,15 @@ impl Exit {
                 CompressError::Request(_)
                 | CompressError::FolderTaken { .. }
                 | CompressError::FolderIsSource { .. } => Self::Usage,
+                CompressError::Allocation(_) => Self::BudgetMissed,
                 CompressError::Statistics(error) => Self::of_statistics(error),
                 CompressError::Interrupted => Self::Interrupted,
                 CompressError::Verification(_) => Self::VerificationFailed,
                 _ => Self::Unusable,
             };
+        }
+        if error.is::<CalibratedError>() {
+            return Self::Usage;
         }
         if let Some(error) = error.downcast_ref::<MeasureError>() {
             return if error.is_interruption() { Self::Interrupted } else { Self::Unusable };

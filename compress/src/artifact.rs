@@ -13,6 +13,7 @@ use crate::card::model_card;
 use crate::checksum::{sha256_file, sha256_sums};
 use crate::hf_folder::write_hf_folder;
 use crate::progress::Progress;
+use crate::quality::{Quality, quality};
 use crate::rounding::RoundedStore;
 use crate::verify::{TensorDistance, verify};
 use crate::{CompressError, staging};
@@ -49,6 +50,9 @@ pub struct RunRecord {
     pub peak_memory: Option<u64>,
     /// Bytes of model.gguf.
     pub gguf_bytes: u64,
+    /// What was lost, measured on text that was not calibrated on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quality: Option<Quality>,
     /// How far each written tensor is from its source.
     pub distances: Vec<TensorDistance>,
 }
@@ -73,8 +77,18 @@ pub struct Outcome {
     pub folder: PathBuf,
 }
 
-/// Carries out a plan: writes the artifact beside its place, checks it, moves it there. Matrices are taken from `rounded` if they are
-/// rounded already, else each number is rounded to the nearest. `seed` is recorded.
+/// What a plan does not say of how it is carried out.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Execution<'a> {
+    /// Where all that is random began.
+    pub seed: u64,
+    /// Matrices that are rounded already; without them, each number is rounded to the nearest.
+    pub rounded: Option<&'a RoundedStore>,
+    /// Sequences of tokens on which the artifact is measured against its source; none if it is empty.
+    pub held_out: &'a [Vec<u32>],
+}
+
+/// Carries out a plan: writes the artifact beside its place, checks it, measures it, moves it there. `seed` is recorded.
 ///
 /// # Errors
 /// [`CompressError`]; `folder` is then as it was before.
@@ -82,8 +96,7 @@ pub fn compress(
     checkpoint: &Checkpoint,
     plan: &Plan,
     folder: &Path,
-    seed: u64,
-    rounded: Option<&RoundedStore>,
+    execution: &Execution,
     progress: &dyn Progress,
 ) -> Result<Outcome, CompressError> {
     let staging = staging::Staging::begin(folder, checkpoint)?;
@@ -100,13 +113,17 @@ pub fn compress(
 
     let started = Instant::now();
     progress.begin("writing", plan.elements());
-    write_gguf(checkpoint, plan, &gguf, rounded, progress)?;
+    write_gguf(checkpoint, plan, &gguf, execution.rounded, progress)?;
     timed("write", started);
 
     let started = Instant::now();
     progress.begin("checking", plan.elements());
-    let distances = verify(checkpoint, plan, &gguf, rounded, progress)?;
+    let distances = verify(checkpoint, plan, &gguf, execution.rounded, progress)?;
     timed("verify", started);
+
+    let started = Instant::now();
+    let quality = quality(checkpoint, &gguf, execution.held_out, progress)?;
+    timed("measure", started);
 
     if let HfPlan::Write(tensor_type) = plan.hf {
         let started = Instant::now();
@@ -127,11 +144,12 @@ pub fn compress(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         asked: plan.asked.clone(),
         sources,
-        seed,
+        seed: execution.seed,
         threads: rayon::current_num_threads(),
         seconds,
         peak_memory: peak_memory(),
         gguf_bytes: plan.gguf_bytes,
+        quality,
         distances,
     };
     // the one file that differs between two runs: it tells times, and is not in SHA256SUMS

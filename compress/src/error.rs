@@ -8,6 +8,7 @@ use secateur_model::{ModelError, SpecError, TensorType};
 
 use crate::allocation::AllocationError;
 use crate::forward::ForwardError;
+use crate::measure::MeasureError;
 use crate::quantize::QuantizeError;
 use crate::quantize::feedback::ProblemError;
 use crate::statistics::StatisticsError;
@@ -33,6 +34,8 @@ pub enum CompressError {
     Quantize { tensor: String, source: QuantizeError },
     #[error("tensor `{tensor}` cannot be rounded by calibration: {source}")]
     Moments { tensor: String, source: ProblemError },
+    #[error(transparent)]
+    Measure(MeasureError),
     #[error("the rounded matrices were removed from the cache while in use; run the same command again")]
     RoundedGone,
     #[error(transparent)]
@@ -59,6 +62,12 @@ impl From<ForwardError> for CompressError {
             ForwardError::Interrupted => Self::Interrupted,
             error => Self::Forward(error),
         }
+    }
+}
+
+impl From<MeasureError> for CompressError {
+    fn from(error: MeasureError) -> Self {
+        if error.is_interruption() { Self::Interrupted } else { Self::Measure(error) }
     }
 }
 

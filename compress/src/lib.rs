@@ -14,6 +14,7 @@ mod metadata;
 pub mod pass_until;
 mod planning;
 pub mod progress;
+mod quality;
 pub mod quantize;
 pub mod rounding;
 mod staging;
@@ -21,8 +22,9 @@ pub mod statistics;
 
 mod verify;
 
-pub use artifact::{Outcome, RunRecord, SourceFile, compress, peak_memory};
+pub use artifact::{Execution, Outcome, RunRecord, SourceFile, compress, peak_memory};
 pub use error::{CompressError, VerificationError};
 pub use planning::{Intent, plan, plan_choices};
+pub use quality::Quality;
 pub use quantize::{QuantizeError, quantize_rows, quantize_tensor};
 pub use verify::TensorDistance;

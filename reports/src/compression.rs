@@ -33,12 +33,37 @@ pub struct Compression {
     pub hf_left_out: Option<String>,
     /// What stock llama.cpp computes differently from the source, if anything.
     pub warning: Option<String>,
+    /// How numbers became codes.
+    pub rounding: String,
+    /// The divergence from the source, in nats per token, that the choice of types expects; an estimate.
+    pub expected_divergence: Option<f64>,
+    /// What was lost, measured on text that was not calibrated on.
+    pub quality: Option<MeasuredQuality>,
     /// How far the written tensors are from their source: the largest relative squared error, and where.
     pub worst_tensor: Option<(String, f64)>,
     /// Wall time in seconds.
     pub seconds: Option<f64>,
     /// Most memory that the process held, in bytes.
     pub peak_memory: Option<u64>,
+}
+
+/// An artifact beside its source, measured by our forward pass on text that was not calibrated on.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MeasuredQuality {
+    /// Tokens that were scored.
+    pub scored_tokens: usize,
+    /// Mean divergence from the source, in nats per token.
+    pub divergence: f64,
+    /// Its standard error.
+    pub divergence_error: Option<f64>,
+    /// 99 of 100 tokens diverge no more.
+    pub divergence_99: f64,
+    /// Share of tokens for which both hold the same next token for the likeliest.
+    pub same_top: f64,
+    /// The source's perplexity.
+    pub source_perplexity: f64,
+    /// The artifact's.
+    pub perplexity: f64,
 }
 
 /// Tensors of one role that go from one type to another.
@@ -130,6 +155,22 @@ impl Compression {
         }
         if let Some(reason) = &self.hf_left_out {
             notes.push(format!("no hf/ folder: {reason}"));
+        }
+        if let (Some(expected), false) = (self.expected_divergence, self.written) {
+            notes.push(format!(
+                "expected divergence from the source: {expected:.4} nats per token (estimated)"
+            ));
+        }
+        if let Some(quality) = &self.quality {
+            let error = quality.divergence_error.map_or(String::new(), |error| format!(" ± {error:.4}"));
+            notes.push(format!(
+                "divergence from the source {:.4}{error} nats per token, same likeliest token {}, perplexity {:.2} (source {:.2}); measured here on {} tokens that were not calibrated on",
+                quality.divergence,
+                units::percent(quality.same_top),
+                quality.perplexity,
+                quality.source_perplexity,
+                quality.scored_tokens
+            ));
         }
         if let Some((name, error)) = &self.worst_tensor {
             notes.push(format!(

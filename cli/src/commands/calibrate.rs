@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use secateur_compress::forward::Site;
 use secateur_compress::statistics::{
-    self, BUILT_IN_TEXT, Imatrix, Place, Statistics, StatisticsError, calibration_tokens, read_texts,
+    self, Imatrix, Place, Statistics, StatisticsError, calibration_tokens, texts_or_built_in,
 };
 use secateur_compress::{CompressError, peak_memory};
 use secateur_model::Checkpoint;
@@ -56,12 +56,7 @@ fn sequences(
 ) -> Result<Vec<Vec<u32>>, StatisticsError> {
     let no_tokenizer = || StatisticsError::NoTokenizer { path: checkpoint.source.clone() };
     let tokenizer = checkpoint.tokenizer.as_ref().ok_or_else(no_tokenizer)?;
-    let texts = if arguments.texts.is_empty() {
-        vec![BUILT_IN_TEXT.to_owned()]
-    } else {
-        let texts = arguments.texts.iter().map(|path| read_texts(path)).collect::<Result<Vec<_>, _>>()?;
-        texts.concat()
-    };
+    let texts = texts_or_built_in(&arguments.texts)?;
     calibration_tokens(tokenizer, &checkpoint.spec, &texts, arguments.tokens)
 }
 

@@ -7,10 +7,9 @@ use secateur_model::{Checkpoint, Role, TensorId, TensorType, dequantize_row};
 use super::{CANDIDATES, Choice, MatrixOptions};
 use crate::CompressError;
 use crate::forward::{ForwardError, with_values};
-use crate::gradient::OutputFactors;
-use crate::progress::Progress;
+use crate::gradient::{LayerFactors, OutputFactors};
 use crate::quantize::feedback::{Problem, round_matrix};
-use crate::statistics::Statistics;
+use crate::statistics::{InputMoments, Statistics};
 
 /// Rows of a matrix that are rounded to see what a type would lose.
 const SAMPLED_ROWS: usize = 128;
@@ -24,46 +23,52 @@ const DAMPING: f64 = 0.01;
 /// In GGUF, tensors start at multiples of so many bytes.
 const ALIGNMENT: u64 = 32;
 
-/// The options of every matrix of a model.
+/// The options of the matrices of a layer.
 ///
 /// A change `Δ` of a matrix moves the predictions by about `1/2 Σ_o E[g_o²] (Δ H Δᵀ)_oo` nats per token, `g` the gradient at its outputs and `H`
-/// the second moments of its inputs. `Δ` is what rounding with feedback leaves on a sample of rows, drawn by `E[g_o²]`.
+/// the second moments of its inputs, weighted by `|g|²`. `Δ` is what rounding with feedback under the plain moments leaves on a sample of
+/// rows, drawn by `E[g_o²]`.
 ///
 /// # Errors
-/// If statistics or weights cannot be read, second moments weigh nothing, or the user interrupts.
-pub fn options(
+/// If statistics or weights cannot be read, or second moments weigh nothing.
+pub fn options_of_layer(
     checkpoint: &Checkpoint,
     statistics: &Statistics,
-    factors: &OutputFactors,
-    progress: &dyn Progress,
+    layer: usize,
+    factors: &LayerFactors,
 ) -> Result<Vec<MatrixOptions>, CompressError> {
-    let spec = &checkpoint.spec;
-    let matrices: Vec<TensorId> = spec.tensor_ids().into_iter().filter(|id| id.role.is_matrix()).collect();
-    progress.begin("weighing", matrices.len() as u64);
-    let mut options = Vec::with_capacity(matrices.len());
-    for role in [Role::TokenEmbedding, Role::Output] {
-        let id = TensorId::global(role);
-        if matrices.contains(&id) {
-            let second = vocabulary_second(checkpoint, factors, role);
-            let weights = vocabulary_weights(checkpoint, statistics, factors, role);
-            options.push(of_matrix(checkpoint, id, &second, &weights, SAMPLED_TOKENS)?);
-            progress.advance(1);
-        }
-    }
-    for layer in 0..spec.layers.len() {
-        let seen = statistics.layer(layer)?;
-        for (site, moments) in seen.sites() {
-            let second = moments.second();
-            for &role in site.roles() {
-                progress.check()?;
-                let id = TensorId::in_layer(layer, role);
-                let weights = factors.of(id).unwrap_or_default();
-                options.push(of_matrix(checkpoint, id, &second, weights, SAMPLED_ROWS)?);
-                progress.advance(1);
-            }
+    let seen = statistics.layer(layer)?;
+    let mut options = Vec::new();
+    for (site, moments) in seen.sites() {
+        let second = moments.second();
+        let weighted = factors.weighted_inputs(site).map(InputMoments::second);
+        let judge = weighted.as_deref().unwrap_or(&second);
+        for &role in site.roles() {
+            let id = TensorId::in_layer(layer, role);
+            let weights = factors.diagonal(role).unwrap_or_default();
+            options.push(of_matrix(checkpoint, id, &second, judge, weights, SAMPLED_ROWS)?);
         }
     }
     Ok(options)
+}
+
+/// The options of the token embedding, and of the output matrix if it is another.
+///
+/// # Errors
+/// If weights cannot be read, or second moments weigh nothing.
+pub fn options_of_vocabulary(
+    checkpoint: &Checkpoint,
+    statistics: &Statistics,
+    factors: &OutputFactors,
+) -> Result<Vec<MatrixOptions>, CompressError> {
+    let roles = [Role::TokenEmbedding, Role::Output].into_iter();
+    let roles = roles.filter(|&role| checkpoint.spec.shape(TensorId::global(role)).is_some());
+    let of_role = |role| {
+        let second = vocabulary_second(checkpoint, factors, role);
+        let weights = vocabulary_weights(checkpoint, statistics, factors, role);
+        of_matrix(checkpoint, TensorId::global(role), &second, &second, &weights, SAMPLED_TOKENS)
+    };
+    roles.map(of_role).collect()
 }
 
 /// What errors in the rows of an embedding or output matrix are weighed by, `[hidden, hidden]`: as output, by the states that are
@@ -110,11 +115,13 @@ fn vocabulary_weights(
     }
 }
 
-/// `second` is `[in_features, in_features]`, `weights` `[out_features]`.
+/// `second` is what rounding goes by and `judge` what its errors are weighed by, both `[in_features, in_features]`; `weights` is
+/// `[out_features]`.
 fn of_matrix(
     checkpoint: &Checkpoint,
     id: TensorId,
     second: &[f32],
+    judge: &[f32],
     weights: &[f32],
     sampled: usize,
 ) -> Result<MatrixOptions, CompressError> {
@@ -126,7 +133,7 @@ fn of_matrix(
     let total: f64 = weights.iter().map(|&weight| f64::from(weight)).sum();
     let mut choices = Vec::new();
     for tensor_type in CANDIDATES.into_iter().filter(|candidate| candidate.is_legal_for(width)) {
-        let loss = mean_loss(tensor_type, &sample, &problem, second)
+        let loss = mean_loss(tensor_type, &sample, &problem, judge)
             .map_err(|source| source.of_tensor(checkpoint, id))?;
         // the row length is legal for the type
         let row_bytes = tensor_type.row_bytes(width).unwrap_or_default() as u64;

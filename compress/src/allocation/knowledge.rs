@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use std::io::Write as _;
 
 use super::MatrixOptions;
-use super::damage::{options, vocabulary_second};
+use super::damage::{options_of_layer, options_of_vocabulary, vocabulary_second};
 use crate::CompressError;
-use crate::gradient::output_factors;
+use crate::gradient::{LayerFactors, for_each_layer};
 use crate::progress::Progress;
 use crate::statistics::Statistics;
 
@@ -57,14 +57,22 @@ impl Knowledge {
         let count = (GRADIENT_TOKENS / length).clamp(1, sequences.len().max(1));
         let texts: Vec<Vec<u32>> =
             (0..count).filter_map(|index| sequences.get(index * sequences.len() / count).cloned()).collect();
-        let factors = output_factors(checkpoint, &texts, seed, &[], progress)?;
+        let mut of_layers = Vec::new();
+        let mut work = |layer: usize, factors: &LayerFactors| {
+            of_layers.push(options_of_layer(checkpoint, statistics, layer, factors)?);
+            Ok(())
+        };
+        let factors = for_each_layer(checkpoint, &texts, seed, &mut work, progress)?;
+        let mut options = options_of_vocabulary(checkpoint, statistics, &factors)?;
+        // they came from the last layer to the first
+        options.extend(of_layers.into_iter().rev().flatten());
         let roles = [Role::TokenEmbedding, Role::Output].into_iter();
         let roles = roles.filter(|&role| checkpoint.spec.shape(TensorId::global(role)).is_some());
         let knowledge = Self {
             schema: 1,
             calibration,
             seed,
-            options: options(checkpoint, statistics, &factors, progress)?,
+            options,
             vocabulary: roles.map(|role| (role, vocabulary_second(checkpoint, &factors, role))).collect(),
         };
         write(&path, &knowledge)?;
@@ -75,6 +83,13 @@ impl Knowledge {
     pub fn vocabulary_second(&self, role: Role) -> Vec<f32> {
         let of_role = self.vocabulary.iter().find(|(known, _)| *known == role);
         of_role.map(|(_, second)| second.clone()).unwrap_or_default()
+    }
+
+    /// The diagonal of the same, `[hidden]`; empty if there is no such matrix.
+    pub fn vocabulary_diagonal(&self, role: Role) -> Vec<f32> {
+        let second = self.vocabulary_second(role);
+        let width = (second.len() as f64).sqrt() as usize;
+        second.iter().step_by(width + 1).copied().collect()
     }
 }
 

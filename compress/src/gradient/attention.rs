@@ -25,6 +25,8 @@ pub(super) struct Attended<'a> {
     /// `[kv_heads, tokens, group, head]`: rotated and scaled
     queries: Vec<f32>,
     memory: KeysAndValues,
+    /// `[tokens, heads * head]`: what the output projection reads
+    mixed: Vec<f32>,
     /// `[tokens, hidden]`: what joins the residual, before its norm
     update: Tensor,
     tokens: usize,
@@ -49,8 +51,9 @@ impl<'a> Attended<'a> {
         let mut memory = KeysAndValues::new(spec, tokens);
         let projected = part.query_key_value.apply(part.norm.apply(hidden))?;
         let queries = with_values(&projected, |projected| part.place(projected, &mut memory, rope))?;
-        let update = part.output.apply(part.mix(queries.clone(), &memory)?)?;
-        Ok(Self { part, rope, projected, queries, memory, update, tokens })
+        let mixed = part.mix(queries.clone(), &memory)?;
+        let update = part.output.apply(mixed.clone())?;
+        Ok(Self { part, rope, projected, queries, memory, mixed, update, tokens })
     }
 
     /// The residual after the attention, `[tokens, hidden]`, from that before it.
@@ -68,16 +71,17 @@ impl<'a> Attended<'a> {
         if let Some(post_norm) = &self.part.post_norm {
             with_values(&self.update, |update| norm::back(post_norm, update, &mut at_update))?;
         }
-        seen(Role::AttentionOutput, &at_update)?;
+        seen(Role::AttentionOutput, &at_update, &self.mixed)?;
         let at_mixed = self.part.output.back(at_update)?;
         let at_mixed = with_values(&at_mixed, |at_mixed| self.by_head(at_mixed))?;
         let at_heads = self.unmix(at_mixed)?;
         let at_projected = with_values(&self.projected, |projected| self.unplace(projected, &at_heads))?;
         let (queries, keys, row_len) =
             (heads * head_size, (heads + kv_heads) * head_size, (heads + 2 * kv_heads) * head_size);
-        seen(Role::AttentionQuery, &columns(&at_projected, row_len, 0..queries))?;
-        seen(Role::AttentionKey, &columns(&at_projected, row_len, queries..keys))?;
-        seen(Role::AttentionValue, &columns(&at_projected, row_len, keys..row_len))?;
+        let input = self.part.norm.apply(hidden);
+        seen(Role::AttentionQuery, &columns(&at_projected, row_len, 0..queries), &input)?;
+        seen(Role::AttentionKey, &columns(&at_projected, row_len, queries..keys), &input)?;
+        seen(Role::AttentionValue, &columns(&at_projected, row_len, keys..row_len), &input)?;
         let mut at_input = with_values(&self.part.query_key_value.back(at_projected)?, <[f32]>::to_vec)?;
         norm::back(&self.part.norm, hidden, &mut at_input);
         add(gradient, &at_input);

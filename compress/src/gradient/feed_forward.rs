@@ -18,13 +18,15 @@ pub(super) fn back(
     seen: Seen,
 ) -> Result<(), ForwardError> {
     let width = part.width;
-    let gate_up = part.gate_up.apply(part.norm.apply(hidden))?;
+    let input = part.norm.apply(hidden);
+    let gate_up = part.gate_up.apply(input.clone())?;
+    let channels = with_values(&gate_up, |gate_up| part.activated(gate_up))?;
     let mut at_update = gradient.to_vec();
     if let Some(post_norm) = &part.post_norm {
-        let update = part.down.apply(with_values(&gate_up, |gate_up| part.activated(gate_up))?)?;
+        let update = part.down.apply(channels.clone())?;
         with_values(&update, |update| norm::back(post_norm, update, &mut at_update))?;
     }
-    seen(Role::FfnDown, &at_update)?;
+    seen(Role::FfnDown, &at_update, &channels)?;
     let at_channels = part.down.back(at_update)?;
     // [tokens, 2 * width], gate beside up
     let mut at_gate_up = with_values(&gate_up, <[f32]>::to_vec)?;
@@ -32,8 +34,8 @@ pub(super) fn back(
         let rows = at_gate_up.par_chunks_mut(2 * width).zip(at_channels.par_chunks(width));
         rows.for_each(|(gate_up, gradient)| (part.gating.back)(gate_up, gradient));
     })?;
-    seen(Role::FfnGate, &columns(&at_gate_up, 2 * width, 0..width))?;
-    seen(Role::FfnUp, &columns(&at_gate_up, 2 * width, width..2 * width))?;
+    seen(Role::FfnGate, &columns(&at_gate_up, 2 * width, 0..width), &input)?;
+    seen(Role::FfnUp, &columns(&at_gate_up, 2 * width, width..2 * width), &input)?;
     let mut at_input = with_values(&part.gate_up.back(at_gate_up)?, <[f32]>::to_vec)?;
     norm::back(&part.norm, hidden, &mut at_input);
     add(gradient, &at_input);

@@ -9,8 +9,8 @@ use crate::forward::ForwardError;
 use crate::forward::layer::Layer;
 use crate::forward::rope::RopeTable;
 
-/// Told the role of a matrix, and the gradient at what it gives out, `[tokens, out_features]`.
-pub(super) type Seen<'a> = &'a mut dyn FnMut(Role, &[f32]) -> Result<(), ForwardError>;
+/// Told the role of a matrix, the gradient at what it gives out, `[tokens, out_features]`, and what it reads, `[tokens, in_features]`.
+pub(super) type Seen<'a> = &'a mut dyn FnMut(Role, &[f32], &[f32]) -> Result<(), ForwardError>;
 
 /// Turns the gradient after the layer into that before it; `hidden` is what the layer read. Both are `[tokens, hidden]`, of a
 /// whole text.

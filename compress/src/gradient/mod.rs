@@ -26,6 +26,7 @@ mod factors;
 mod feed_forward;
 mod labels;
 mod layer;
+mod layer_factors;
 mod norm;
 mod output;
 #[cfg(test)]
@@ -33,16 +34,19 @@ mod tests;
 
 use secateur_model::{Checkpoint, Role, TensorId};
 
+use crate::CompressError;
 use crate::forward::norm::first_not_finite;
 use crate::forward::rope::RopeTables;
 use crate::forward::weights::LayerReader;
-use crate::forward::{Forward, ForwardError, Hidden, Residency, Taps};
+use crate::forward::{Forward, ForwardError, Hidden, Residency, Site, Taps};
 use crate::progress::Progress;
 use factors::Sums;
 use labels::Labels;
 use output::Predictions;
 
 pub use factors::OutputFactors;
+pub use layer_factors::LayerFactors;
+use layer_factors::LayerSums;
 
 /// Takes `texts` of tokens through the model and back. `full` names matrices of which the whole `E[g gᵀ]` is wanted: eight bytes
 /// for the square of their outputs. Same texts and seed give the same factors, whatever the number of threads.
@@ -58,21 +62,106 @@ pub fn output_factors(
 ) -> Result<OutputFactors, ForwardError> {
     let mut sums = Sums::new(full);
     let labels = |text: usize, position: usize, p: &[f32]| labels::draw(seed, text, position, p);
-    let mut seen = |id, gradient: &[f32], tokens| Ok(sums.add(id, gradient, tokens)?);
+    let mut seen = |id, gradient: &[f32], _: &[f32], tokens| Ok(sums.add(id, gradient, tokens)?);
     let predictions = back_propagate(checkpoint, texts, &labels, &mut seen, progress)?;
     let tokens = texts.iter().map(Vec::len).sum::<usize>() as u64;
     Ok(sums.finish(tokens, predictions))
 }
 
-/// Told the gradient at what a matrix gives out, `[tokens, out_features]`, and how many tokens these are: one text at a time.
-type Seen<'a> = &'a mut dyn FnMut(TensorId, &[f32], usize) -> Result<(), ForwardError>;
+/// As [`output_factors`], and hands the factors of each layer to `work` as soon as they are whole, the last layer first: with them, what
+/// the layer's matrices read, weighted by gradients. Memory holds the moments of one layer.
+///
+/// # Errors
+/// As [`output_factors`], or what `work` says.
+pub fn for_each_layer(
+    checkpoint: &Checkpoint,
+    texts: &[Vec<u32>],
+    seed: u64,
+    work: &mut dyn FnMut(usize, &LayerFactors) -> Result<(), CompressError>,
+    progress: &dyn Progress,
+) -> Result<OutputFactors, CompressError> {
+    let mut by_layer = ByLayer { sums: Sums::new(&[]), layer: LayerSums::default(), work, failure: None };
+    let labels = |text: usize, position: usize, p: &[f32]| labels::draw(seed, text, position, p);
+    let predictions = back_propagate(checkpoint, texts, &labels, &mut by_layer, progress);
+    if let Some(failure) = by_layer.failure {
+        return Err(failure);
+    }
+    let tokens = texts.iter().map(Vec::len).sum::<usize>() as u64;
+    Ok(by_layer.sums.finish(tokens, predictions?))
+}
+
+/// Sees what comes back.
+trait Observer {
+    /// The gradient at what a matrix gives out, `[tokens, out_features]`, what it reads, `[tokens, in_features]` (nothing for the token
+    /// embedding), and how many tokens these are: one text at a time.
+    fn seen(
+        &mut self,
+        id: TensorId,
+        gradient: &[f32],
+        input: &[f32],
+        tokens: usize,
+    ) -> Result<(), ForwardError>;
+
+    /// All texts have come back through a layer.
+    fn layer_done(&mut self, _layer: usize) -> Result<(), ForwardError> {
+        Ok(())
+    }
+}
+
+impl<F> Observer for F
+where
+    F: FnMut(TensorId, &[f32], &[f32], usize) -> Result<(), ForwardError>,
+{
+    fn seen(
+        &mut self,
+        id: TensorId,
+        gradient: &[f32],
+        input: &[f32],
+        tokens: usize,
+    ) -> Result<(), ForwardError> {
+        self(id, gradient, input, tokens)
+    }
+}
+
+/// Gathers a layer, and hands it on.
+struct ByLayer<'a> {
+    sums: Sums<'a>,
+    layer: LayerSums,
+    work: &'a mut dyn FnMut(usize, &LayerFactors) -> Result<(), CompressError>,
+    failure: Option<CompressError>,
+}
+
+impl Observer for ByLayer<'_> {
+    fn seen(
+        &mut self,
+        id: TensorId,
+        gradient: &[f32],
+        input: &[f32],
+        tokens: usize,
+    ) -> Result<(), ForwardError> {
+        if let (Some(_), Some(site)) = (id.layer, Site::of(id.role)) {
+            self.layer.add(id.role, site, gradient, input, tokens)?;
+            return Ok(());
+        }
+        Ok(self.sums.add(id, gradient, tokens)?)
+    }
+
+    fn layer_done(&mut self, layer: usize) -> Result<(), ForwardError> {
+        let factors = std::mem::take(&mut self.layer).finish();
+        (self.work)(layer, &factors).map_err(|failure| {
+            // the caller of the walk gets the failure itself; this only ends it
+            self.failure = Some(failure);
+            ForwardError::Interrupted
+        })
+    }
+}
 
 /// Goes forward and back with these labels.
 fn back_propagate(
     checkpoint: &Checkpoint,
     texts: &[Vec<u32>],
     labels: Labels,
-    seen: Seen,
+    observer: &mut dyn Observer,
     progress: &dyn Progress,
 ) -> Result<Predictions, ForwardError> {
     let forward = Forward::new(checkpoint, Residency::Stream)?;
@@ -104,16 +193,19 @@ fn back_propagate(
             let before;
             (before, rest) = rest.split_at(gradient.len());
             let tokens = lengths[text];
-            let mut seen = |role, gradient: &[f32]| seen(TensorId::in_layer(index, role), gradient, tokens);
+            let mut seen = |role, gradient: &[f32], input: &[f32]| {
+                observer.seen(TensorId::in_layer(index, role), gradient, input, tokens)
+            };
             layer::back(&layer, layer_spec, tables.of_layer(index), before, gradient, &mut seen)?;
             if first_not_finite(gradient, spec.hidden_size).is_some() {
                 return Err(ForwardError::GradientNotFinite { layer: index, text });
             }
             progress.advance(tokens as u64);
         }
+        observer.layer_done(index)?;
     }
     for (gradient, &tokens) in gradients.iter().zip(&lengths).filter(|(_, tokens)| **tokens > 0) {
-        seen(TensorId::global(Role::TokenEmbedding), gradient, tokens)?;
+        observer.seen(TensorId::global(Role::TokenEmbedding), gradient, &[], tokens)?;
     }
     Ok(predictions)
 }

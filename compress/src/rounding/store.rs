@@ -125,6 +125,8 @@ pub type Types = BTreeMap<TensorId, TensorType>;
 
 #[cfg(test)]
 mod tests {
+    use secateur_model::Role;
+
     use super::*;
 
     #[test]

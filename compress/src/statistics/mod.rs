@@ -26,5 +26,5 @@ pub use input_moments::InputMoments;
 pub use moments::Moments;
 pub use sequences::{SEQUENCE_TOKENS, calibration_tokens};
 pub use store::Place;
-pub use texts::{BUILT_IN_TEXT, read_texts};
+pub use texts::{BUILT_IN_TEXT, read_texts, texts_or_built_in};
 pub use view::{LayerStatistics, Statistics};

@@ -62,8 +62,13 @@ impl Moments {
 
     /// The averages over all inputs seen; zeros if there were none.
     pub fn averages(&self) -> InputMoments {
-        let tokens = self.tokens.max(1) as f64;
-        let average = |sums: &[f64]| sums.iter().map(|sum| (sum / tokens) as f32).collect();
+        self.averages_over(self.tokens as f64)
+    }
+
+    /// The sums divided by `total` instead of the number of inputs: for inputs that were weighted. Zeros if it is zero.
+    pub fn averages_over(&self, total: f64) -> InputMoments {
+        let factor = if total > 0.0 { 1.0 / total } else { 0.0 };
+        let average = |sums: &[f64]| sums.iter().map(|sum| (sum * factor) as f32).collect();
         InputMoments::new(self.tokens, average(&self.products), average(&self.values))
     }
 }

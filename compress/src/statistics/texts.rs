@@ -53,6 +53,18 @@ fn list_texts(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), StatisticsE
     Ok(())
 }
 
+/// What all of these files and folders hold, or the text in the program if there are none.
+///
+/// # Errors
+/// As [`read_texts`].
+pub fn texts_or_built_in(paths: &[PathBuf]) -> Result<Vec<String>, StatisticsError> {
+    if paths.is_empty() {
+        return Ok(vec![BUILT_IN_TEXT.to_owned()]);
+    }
+    let texts = paths.iter().map(|path| read_texts(path)).collect::<Result<Vec<_>, _>>()?;
+    Ok(texts.concat())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use secateur_compress::progress::Silent;
-use secateur_compress::{compress, plan, quantize_tensor};
+use secateur_compress::{Execution, compress, plan, quantize_tensor};
 use secateur_model::atomic_file::AtomicFile;
 use secateur_model::gguf::{Gguf, GgufLayout};
 use secateur_model::stored::NewTensor;
@@ -53,7 +53,13 @@ fn make(model: &Path, out: &Path, seed: u64) -> Result<(), Failure> {
     write_dithered(model, &dithered, seed)?;
     let checkpoint = Checkpoint::open(&dithered)?;
     let request = TypeRequest { base: TypeChoice::Uniform(TensorType::F16), overrides: Vec::new() };
-    compress(&checkpoint, &plan(&checkpoint, &request)?, out, seed, None, &Silent)?;
+    compress(
+        &checkpoint,
+        &plan(&checkpoint, &request)?,
+        out,
+        &Execution { seed, ..Execution::default() },
+        &Silent,
+    )?;
     Ok(())
 }
 

@@ -38,7 +38,7 @@ fn compare(name: &str, checkpoint: &Checkpoint, texts: &[Vec<u32>]) {
         |text: usize, position: usize, _: &[f32]| labels[text * texts[0].len() + position] as usize;
     // [tokens, out_features] each
     let mut gradients: BTreeMap<TensorId, Vec<f32>> = BTreeMap::new();
-    let mut seen = |id, gradient: &[f32], _| {
+    let mut seen = |id, gradient: &[f32], _: &[f32], _| {
         gradients.entry(id).or_default().extend_from_slice(gradient);
         Ok(())
     };

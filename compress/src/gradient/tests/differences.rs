@@ -11,7 +11,7 @@ fn the_loss_changes_as_the_gradient_at_the_embedding_says() {
         let text = texts(name).remove(0);
         let label_of = |position: usize| (position * 53 + 11) % checkpoint.spec.vocabulary_size;
         let mut gradient = Vec::new();
-        let mut seen = |id, values: &[f32], _| {
+        let mut seen = |id, values: &[f32], _: &[f32], _| {
             if id == TensorId::global(Role::TokenEmbedding) {
                 gradient.extend_from_slice(values);
             }

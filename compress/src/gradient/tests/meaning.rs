@@ -101,7 +101,7 @@ fn scores_of_drawn_labels_explain_the_divergence_of_a_small_change() {
         for seed in 0..SEEDS {
             let labels = |text: usize, position: usize, p: &[f32]| draw(seed, text, position, p);
             let mut of_text = [0; CASES.len()];
-            let mut seen = |id: TensorId, gradient: &[f32], tokens: usize| {
+            let mut seen = |id: TensorId, gradient: &[f32], _: &[f32], tokens: usize| {
                 let case = CASES.iter().position(|(role, _)| id == TensorId::in_layer(layer, *role));
                 if let Some(case) = case {
                     let features = gradient.len() / tokens;

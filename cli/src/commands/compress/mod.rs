@@ -1,55 +1,57 @@
 //! `secateur compress`
 
+mod calibrated;
+
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Instant;
 
-use secateur_compress::{Outcome, compress, peak_memory, plan};
+use secateur_compress::{Execution, Outcome, compress, peak_memory};
 use secateur_model::header_spec::lost_in_gguf;
 use secateur_model::plan::{HfPlan, Plan, TensorPlan};
-use secateur_model::types::TypeRequest;
 use secateur_model::{Checkpoint, TensorType};
 use secateur_profiles::{Budget, ByteSize, Verdict};
-use secateur_reports::compression::{Change, Compression, Fallback};
+use secateur_reports::compression::{Change, Compression, Fallback, MeasuredQuality};
 
 use crate::arguments::CompressArguments;
 use crate::commands::inspect::role_name;
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::model_argument;
+use calibrated::prepare;
+
+pub use calibrated::CalibratedError;
 
 /// Plans, and unless this is a dry run, writes the artifact.
 pub fn run(arguments: &CompressArguments, seed: u64, console: &Console) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let checkpoint = model_argument::open(&arguments.model)?;
-    let request = TypeRequest { base: arguments.tensor_type, overrides: arguments.overrides.clone() };
-    let plan = plan(&checkpoint, &request)?;
+    let progress = console.progress();
+    let prepared = prepare(arguments, &checkpoint, seed, &progress)?;
+    let plan = &prepared.plan;
     let budget = Budget { max_size: arguments.max_size };
     let verdicts = budget.judge(plan.gguf_bytes);
-    let mut record = planned(&checkpoint, &plan);
+    let mut record = planned(&checkpoint, plan);
     match &arguments.out {
         Some(folder) if !arguments.dry_run => {
-            let outcome = carry_out(&checkpoint, &plan, folder, seed, console)?;
+            let rounded = prepared.round(&checkpoint, &progress)?;
+            let execution = Execution { seed, rounded: rounded.as_ref(), held_out: &prepared.held_out };
+            let outcome = compress(&checkpoint, plan, folder, &execution, &progress)?;
+            drop(progress);
+            if let Some(rounded) = rounded {
+                rounded.remove();
+            }
             add_outcome(&mut record, &outcome, started);
             console.result(&record, &[record.table()])?;
         }
-        _ => console.document(&plan)?,
+        _ => {
+            drop(progress);
+            console.document(plan)?;
+        }
     }
     for note in record.notes() {
         console.note(&note);
     }
     Ok(announce(&verdicts, console))
-}
-
-fn carry_out(
-    checkpoint: &Checkpoint,
-    plan: &Plan,
-    folder: &Path,
-    seed: u64,
-    console: &Console,
-) -> anyhow::Result<Outcome> {
-    let progress = console.progress();
-    Ok(compress(checkpoint, plan, folder, seed, None, &progress)?)
 }
 
 fn announce(verdicts: &[Verdict], console: &Console) -> Exit {
@@ -89,6 +91,9 @@ fn planned(checkpoint: &Checkpoint, plan: &Plan) -> Compression {
         hf_type,
         hf_left_out,
         warning: lost_in_gguf(&checkpoint.spec),
+        rounding: plan.rounding.to_string(),
+        expected_divergence: plan.damage(),
+        quality: None,
         worst_tensor: None,
         seconds: None,
         peak_memory: None,
@@ -101,8 +106,21 @@ fn add_outcome(record: &mut Compression, outcome: &Outcome, started: Instant) {
     record.written = true;
     record.folder = Some(outcome.folder.display().to_string());
     record.worst_tensor = worst.map(|worst| (worst.name.clone(), worst.relative_squared_error));
+    record.quality = outcome.run.quality.as_ref().map(measured);
     record.seconds = Some(started.elapsed().as_secs_f64());
     record.peak_memory = peak_memory();
+}
+
+fn measured(quality: &secateur_compress::Quality) -> MeasuredQuality {
+    MeasuredQuality {
+        scored_tokens: quality.scored_tokens,
+        divergence: quality.divergence.value,
+        divergence_error: quality.divergence.error,
+        divergence_99: quality.divergence_99.value,
+        same_top: quality.same_top.value,
+        source_perplexity: quality.source_perplexity.value,
+        perplexity: quality.perplexity.value,
+    }
 }
 
 /// Tensors of the same role and types together, roles in the order of the model.

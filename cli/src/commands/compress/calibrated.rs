@@ -1,0 +1,249 @@
+//! Plans and roundings that look at what passes the model.
+
+use std::path::PathBuf;
+
+use secateur_compress::allocation::{Knowledge, allocate};
+use secateur_compress::progress::Progress;
+use secateur_compress::rounding::{
+    Importance, RoundedStore, Settings, Types, round_sequentially, round_weighted,
+};
+use secateur_compress::statistics::{self, Imatrix, Place, Statistics, StatisticsError};
+use secateur_compress::{CompressError, Intent, plan};
+use secateur_model::plan::Plan;
+use secateur_model::types::TypeRequest;
+use secateur_model::{Checkpoint, Role, Rounding, TensorId};
+use secateur_profiles::ByteSize;
+
+use crate::arguments::CompressArguments;
+use crate::cache;
+
+/// One sequence of so many is kept for measuring.
+const HELD_OUT_STEP: usize = 8;
+
+/// No more sequences than these are kept for measuring.
+const MOST_HELD_OUT: usize = 16;
+
+/// Options that do not go together.
+#[derive(Debug, thiserror::Error)]
+pub enum CalibratedError {
+    #[error(
+        "an importance matrix is enough for `--rounding weighted` only, and not to choose types; name a type and that rounding"
+    )]
+    ImatrixAlone,
+    #[error(
+        "`--rounding rtn` looks at nothing, so types cannot be chosen by what they lose; leave it out, or name a `--type`"
+    )]
+    RtnChoosesNothing,
+}
+
+/// What is known before anything is written.
+pub struct Prepared {
+    pub plan: Plan,
+    /// Sequences to measure the artifact on.
+    pub held_out: Vec<Vec<u32>>,
+    knowledge: Option<Known>,
+    importance: Option<Importance>,
+}
+
+struct Known {
+    statistics: Statistics,
+    knowledge: Knowledge,
+}
+
+/// Calibrates where that is needed, and plans.
+pub fn prepare(
+    arguments: &CompressArguments,
+    checkpoint: &Checkpoint,
+    seed: u64,
+    progress: &dyn Progress,
+) -> anyhow::Result<Prepared> {
+    let default = if arguments.tensor_type.is_some() { Rounding::Rtn } else { Rounding::Full };
+    let rounding = arguments.rounding.unwrap_or(default);
+    let Some(base) = arguments.tensor_type else {
+        return within_budget(arguments, checkpoint, rounding, seed, progress);
+    };
+    let request = TypeRequest { base, overrides: arguments.overrides.clone() };
+    let plan = plan(checkpoint, &request)?;
+    if rounding == Rounding::Rtn {
+        return Ok(Prepared { plan, held_out: Vec::new(), knowledge: None, importance: None });
+    }
+    if let Some(path) = &arguments.imatrix {
+        if rounding != Rounding::Weighted {
+            return Err(CalibratedError::ImatrixAlone.into());
+        }
+        let imatrix = Imatrix::read(path).map_err(CompressError::from)?;
+        let asked =
+            [&plan.asked[..], &[format!("rounding={rounding}"), format!("imatrix={}", path.display())]]
+                .concat();
+        let plan = Intent { asked, rounding, calibration: None }.apply(checkpoint, plan)?;
+        let importance = Some(importance_of(&imatrix, checkpoint));
+        return Ok(Prepared { plan, held_out: Vec::new(), knowledge: None, importance });
+    }
+    let (known, held_out) = know(arguments, checkpoint, seed, progress)?;
+    let intent = intent(arguments, plan.asked.clone(), rounding, &known);
+    let plan = intent.apply(checkpoint, plan)?;
+    Ok(Prepared { plan, held_out, knowledge: Some(known), importance: None })
+}
+
+fn within_budget(
+    arguments: &CompressArguments,
+    checkpoint: &Checkpoint,
+    rounding: Rounding,
+    seed: u64,
+    progress: &dyn Progress,
+) -> anyhow::Result<Prepared> {
+    if arguments.imatrix.is_some() {
+        return Err(CalibratedError::ImatrixAlone.into());
+    }
+    if rounding == Rounding::Rtn {
+        return Err(CalibratedError::RtnChoosesNothing.into());
+    }
+    let (budget, asked) = match (arguments.max_size, arguments.bits_per_weight) {
+        (Some(ByteSize(bytes)), _) => (bytes, format!("max-size={bytes}")),
+        (None, bits) => {
+            let bits = bits.unwrap_or_default();
+            let parameters = checkpoint.spec.parameter_count() as f64;
+            ((bits * parameters / 8.0) as u64, format!("bits-per-weight={bits}"))
+        }
+    };
+    let overrides = arguments.overrides.iter().map(|rule| format!("tensor-type:{rule}"));
+    let asked = std::iter::once(asked).chain(overrides).collect();
+    let (known, held_out) = know(arguments, checkpoint, seed, progress)?;
+    let intent = intent(arguments, asked, rounding, &known);
+    let plan = allocate(checkpoint, &known.knowledge.options, &arguments.overrides, budget, &intent)?;
+    Ok(Prepared { plan, held_out, knowledge: Some(known), importance: None })
+}
+
+fn intent(
+    arguments: &CompressArguments,
+    mut asked: Vec<String>,
+    rounding: Rounding,
+    known: &Known,
+) -> Intent {
+    asked.push(format!("rounding={rounding}"));
+    // names, not paths: the same files elsewhere make the same artifact
+    let names = arguments.texts.iter().filter_map(|path| path.file_name());
+    asked.extend(names.map(|name| format!("text={}", name.to_string_lossy())));
+    Intent { asked, rounding, calibration: Some(known.statistics.fingerprint()) }
+}
+
+/// Statistics and what follows from them, found or made; and the sequences that they have not seen.
+fn know(
+    arguments: &CompressArguments,
+    checkpoint: &Checkpoint,
+    seed: u64,
+    progress: &dyn Progress,
+) -> anyhow::Result<(Known, Vec<Vec<u32>>)> {
+    let sequences = sequences(arguments, checkpoint).map_err(CompressError::from)?;
+    let (seen, held_out) = split(sequences);
+    let place = Place::Cache(cache::folder()?);
+    let calibration =
+        statistics::calibrate(checkpoint, &seen, &place, progress).map_err(CompressError::from)?;
+    let knowledge = Knowledge::of(checkpoint, &calibration.statistics, seed, progress)?;
+    Ok((Known { statistics: calibration.statistics, knowledge }, held_out))
+}
+
+fn sequences(
+    arguments: &CompressArguments,
+    checkpoint: &Checkpoint,
+) -> Result<Vec<Vec<u32>>, StatisticsError> {
+    let no_tokenizer = || StatisticsError::NoTokenizer { path: checkpoint.source.clone() };
+    let tokenizer = checkpoint.tokenizer.as_ref().ok_or_else(no_tokenizer)?;
+    let texts = statistics::texts_or_built_in(&arguments.texts)?;
+    statistics::calibration_tokens(tokenizer, &checkpoint.spec, &texts, Some(arguments.tokens))
+}
+
+/// Sequences to calibrate on, and sequences to measure on: spread over the text.
+fn split(sequences: Vec<Vec<u32>>) -> (Vec<Vec<u32>>, Vec<Vec<u32>>) {
+    let (mut seen, mut held_out) = (Vec::new(), Vec::new());
+    for (index, sequence) in sequences.into_iter().enumerate() {
+        if index % HELD_OUT_STEP == HELD_OUT_STEP - 1 && held_out.len() < MOST_HELD_OUT {
+            held_out.push(sequence);
+        } else {
+            seen.push(sequence);
+        }
+    }
+    (seen, held_out)
+}
+
+fn importance_of(imatrix: &Imatrix, checkpoint: &Checkpoint) -> Importance {
+    let table = checkpoint.spec.family.table();
+    let of = |id: TensorId| {
+        let entry = imatrix.entries.get(&table.gguf_name(id)?)?;
+        Some((id, entry.mean_squares.clone()))
+    };
+    checkpoint.spec.tensor_ids().into_iter().filter(|id| id.role.is_matrix()).filter_map(of).collect()
+}
+
+impl Prepared {
+    /// Rounds all matrices as planned; `None` if each number just goes to the nearest.
+    pub fn round(
+        &self,
+        checkpoint: &Checkpoint,
+        progress: &dyn Progress,
+    ) -> anyhow::Result<Option<RoundedStore>> {
+        if self.plan.rounding == Rounding::Rtn {
+            return Ok(None);
+        }
+        let matrices = self.plan.tensors.iter().filter(|tensor| tensor.id.role.is_matrix());
+        let types: Types = matrices.map(|tensor| (tensor.id, tensor.to)).collect();
+        let store = RoundedStore::begin(&cache()?, &self.subject(&types))?;
+        match (Settings::of(self.plan.rounding), &self.knowledge, &self.importance) {
+            (Some(settings), Some(known), _) => {
+                let second = |role: Role| known.knowledge.vocabulary_second(role);
+                let texts = known.statistics.sequences();
+                round_sequentially(checkpoint, &types, texts, settings, &second, &store, progress)?;
+            }
+            (_, Some(known), _) => {
+                let importance = diagonals(known, &types)?;
+                round_weighted(checkpoint, &types, &importance, &store, progress)?;
+            }
+            (_, None, Some(importance)) => round_weighted(checkpoint, &types, importance, &store, progress)?,
+            (_, None, None) => return Ok(None),
+        }
+        Ok(Some(store))
+    }
+
+    /// All that the bytes of rounded matrices depend on.
+    fn subject(&self, types: &Types) -> String {
+        let calibration = self.plan.calibration.as_deref().unwrap_or_default();
+        let asked = self.plan.asked.join(" ");
+        format!("{} {} {calibration} {asked} {types:?}", self.plan.source, self.plan.rounding)
+    }
+}
+
+fn cache() -> anyhow::Result<PathBuf> {
+    Ok(cache::folder()?)
+}
+
+/// `E[x²]` of what each matrix reads.
+fn diagonals(known: &Known, types: &Types) -> anyhow::Result<Importance> {
+    let mut importance = Importance::new();
+    for &id in types.keys() {
+        let diagonal = match id.layer {
+            None => known.knowledge.vocabulary_diagonal(id.role),
+            Some(_) => {
+                let moments = known.statistics.input_of(id).map_err(CompressError::from)?;
+                moments.map(|moments| moments.diagonal()).unwrap_or_default()
+            }
+        };
+        if !diagonal.is_empty() {
+            importance.insert(id, diagonal);
+        }
+    }
+    Ok(importance)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_eighth_sequence_is_held_out() {
+        let (seen, held_out) = split((0..20).map(|number| vec![number]).collect());
+        assert_eq!(held_out, [vec![7], vec![15]]);
+        assert_eq!(seen.len(), 18);
+        let (seen, held_out) = split((0..400).map(|number| vec![number]).collect());
+        assert_eq!((seen.len(), held_out.len()), (384, 16));
+    }
+}
