@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use secateur_model::Checkpoint;
 use secateur_model::plan::{HfPlan, Plan};
+use secateur_model::{Checkpoint, HubSource};
 use serde::Serialize;
 
 use crate::apply::write_gguf;
@@ -36,6 +36,8 @@ pub struct RunRecord {
     pub version: String,
     /// What was asked for.
     pub asked: Vec<String>,
+    /// Where on the Hub the source came from, if it did.
+    pub origin: Option<HubSource>,
     /// Every file that was read, with its hash.
     pub sources: Vec<SourceFile>,
     /// Worker threads.
@@ -120,6 +122,7 @@ pub fn compress(
         schema: 1,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         asked: plan.asked.clone(),
+        origin: checkpoint.hub.clone(),
         sources,
         threads: rayon::current_num_threads(),
         seconds,

@@ -3,6 +3,7 @@
 pub mod compression;
 mod format;
 pub mod inspection;
+pub mod pull;
 mod table;
 pub mod units;
 

@@ -1,0 +1,123 @@
+//! When to try again, and after how long.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::{Failure, HubError, Progress};
+
+/// Attempts without any progress between them.
+const ATTEMPTS: u32 = 5;
+
+/// Before the second attempt; doubled before each further one.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+
+/// Longest that a server may make us wait; more is for the user to decide.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// How often we look whether the user wants to stop.
+pub(crate) const TICK: Duration = Duration::from_millis(50);
+
+/// Counts failures since the last progress.
+#[derive(Debug, Default)]
+pub(crate) struct Patience {
+    failures: u32,
+}
+
+impl Patience {
+    /// Something came: what failed before is forgotten.
+    pub(crate) fn renew(&mut self) {
+        self.failures = 0;
+    }
+
+    /// Waits before the next attempt.
+    ///
+    /// # Errors
+    /// When there should be none.
+    pub(crate) fn endure(&mut self, failure: Failure, progress: &dyn Progress) -> Result<(), HubError> {
+        let (error, wait) = match failure {
+            Failure::Lasting(error) => return Err(error),
+            Failure::Passing { error, wait } => (error, wait),
+        };
+        self.failures += 1;
+        match wait {
+            _ if self.failures >= ATTEMPTS => Err(error),
+            Some(wait) if wait > LONGEST_WAIT => Err(error),
+            Some(wait) => {
+                progress.note(&format!("the server asks to wait {} s", wait.as_secs()));
+                pause(wait, progress)
+            }
+            None => pause(FIRST_WAIT * 2_u32.pow(self.failures - 1), progress),
+        }
+    }
+}
+
+/// Waits, unless the user wants to stop.
+pub(crate) fn pause(wait: Duration, progress: &dyn Progress) -> Result<(), HubError> {
+    let end = Instant::now() + wait;
+    loop {
+        if progress.is_interrupted() {
+            return Err(HubError::Interrupted);
+        }
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        sleep(left.min(TICK));
+    }
+}
+
+/// Tries until it works or there is no point in it.
+pub(crate) fn retry<T>(
+    progress: &dyn Progress,
+    mut attempt: impl FnMut() -> Result<T, Failure>,
+) -> Result<T, HubError> {
+    let mut patience = Patience::default();
+    loop {
+        match attempt() {
+            Ok(value) => return Ok(value),
+            Err(_) if progress.is_interrupted() => return Err(HubError::Interrupted),
+            Err(failure) => patience.endure(failure, progress)?,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Silent;
+
+    fn passing(wait: Option<Duration>) -> Failure {
+        Failure::Passing { error: HubError::RateLimited { host: "h".into(), seconds: 1 }, wait }
+    }
+
+    #[test]
+    fn a_failure_that_passes_is_forgotten() {
+        let mut attempts = 0;
+        let value = retry(&Silent, || {
+            attempts += 1;
+            if attempts < 3 { Err(passing(Some(Duration::ZERO))) } else { Ok(7) }
+        });
+        assert_eq!(value.unwrap(), 7);
+    }
+
+    #[test]
+    fn attempts_are_bounded_and_progress_renews_them() {
+        let mut patience = Patience::default();
+        for _ in 0..3 {
+            for _ in 1..ATTEMPTS {
+                patience.endure(passing(Some(Duration::ZERO)), &Silent).unwrap();
+            }
+            patience.renew();
+        }
+        for _ in 1..ATTEMPTS {
+            patience.endure(passing(Some(Duration::ZERO)), &Silent).unwrap();
+        }
+        assert!(patience.endure(passing(Some(Duration::ZERO)), &Silent).is_err());
+    }
+
+    #[test]
+    fn a_server_that_wants_an_hour_is_not_waited_for() {
+        let mut patience = Patience::default();
+        assert!(patience.endure(passing(Some(Duration::from_hours(1))), &Silent).is_err());
+    }
+}
