@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use secateur_compress::CompressError;
+use secateur_hub::{HubError, IdError};
 use secateur_model::ModelError;
 
 use crate::model_argument::ModelArgumentError;
@@ -37,6 +38,18 @@ impl Exit {
                 CompressError::Verification(_) => Self::VerificationFailed,
                 _ => Self::Unusable,
             };
+        }
+        if let Some(error) = error.downcast_ref::<HubError>() {
+            return match error {
+                HubError::Interrupted => Self::Interrupted,
+                HubError::Endpoint { .. } | HubError::Certificates { .. } | HubError::TokenText => {
+                    Self::Usage
+                }
+                _ => Self::Unusable,
+            };
+        }
+        if error.is::<IdError>() {
+            return Self::Usage;
         }
         if error.is::<ModelError>() || error.is::<ModelArgumentError>() {
             return Self::Unusable;

@@ -4,7 +4,9 @@ mod arguments;
 mod commands;
 mod console;
 mod exit;
+mod hub_settings;
 mod model_argument;
+mod transfer;
 
 use std::process::ExitCode;
 
@@ -21,6 +23,7 @@ fn main() -> ExitCode {
     let result = configure_threads(arguments.global.threads).and_then(|()| match arguments.command {
         Command::Compress(arguments) => commands::compress::run(&arguments, &console),
         Command::Inspect(arguments) => commands::inspect::run(&arguments, &console),
+        Command::Pull(arguments) => commands::pull::run(&arguments, &console),
     });
     match result {
         Ok(exit) => exit.into(),

@@ -2,11 +2,13 @@
 
 mod compress;
 mod inspect;
+mod pull;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use compress::CompressArguments;
 pub use inspect::InspectArguments;
+pub use pull::PullArguments;
 
 /// Cuts a language model to fit a device.
 #[derive(Debug, Parser)]
@@ -18,7 +20,7 @@ pub struct Arguments {
     pub command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 done but a budget is missed, 2 usage, 3 a file cannot be used, \
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 done but a budget is missed, 2 usage, 3 a file or the network cannot be used, \
 4 the artifact failed its verification, 70 a bug, 130 interrupted";
 
 #[derive(Debug, Args)]
@@ -32,6 +34,9 @@ pub struct Global {
     /// Worker threads [default: all cores]
     #[arg(long, global = true, value_parser = thread_count)]
     pub threads: Option<usize>,
+    /// Ask nobody on the network: models of the Hub come from the cache
+    #[arg(long, global = true)]
+    pub offline: bool,
     /// No progress, no notes
     #[arg(long, short, global = true)]
     pub quiet: bool,
@@ -51,6 +56,8 @@ pub enum Command {
     Compress(CompressArguments),
     /// Show what a model is, from its headers alone
     Inspect(InspectArguments),
+    /// Fetch a model from the Hugging Face Hub into the cache that Python's huggingface_hub shares
+    Pull(PullArguments),
 }
 
 fn thread_count(text: &str) -> Result<usize, String> {

@@ -21,7 +21,7 @@ use crate::model_argument;
 /// Plans, and unless this is a dry run, writes the artifact.
 pub fn run(arguments: &CompressArguments, console: &Console) -> anyhow::Result<Exit> {
     let started = Instant::now();
-    let checkpoint = model_argument::open(&arguments.model)?;
+    let checkpoint = model_argument::open(&arguments.model, console)?;
     let request = TypeRequest { base: arguments.tensor_type, overrides: arguments.overrides.clone() };
     let plan = plan(&checkpoint, &request)?;
     let budget = Budget { max_size: arguments.max_size };

@@ -2,3 +2,4 @@
 
 pub mod compress;
 pub mod inspect;
+pub mod pull;
