@@ -99,8 +99,14 @@ fn open_from_hub(hub: &Hub, id: &ModelId, console: &Console) -> anyhow::Result<C
     Ok(checkpoint)
 }
 
-fn plan(hub: &Hub, id: &ModelId, console: &Console) -> Result<Plan, HubError> {
-    let plan = hub.plan(id, &Selection::default(), &console.transfer())?;
+fn plan(hub: &Hub, id: &ModelId, console: &Console) -> anyhow::Result<Plan> {
+    let plan = match hub.plan(id, &Selection::default(), &console.transfer()) {
+        Err(error @ (HubError::NotFound { .. } | HubError::NotFoundWithoutToken { .. })) => {
+            let here = format!("there is no file or folder `{}` here", id.repo);
+            return Err(anyhow::Error::from(error).context(here));
+        }
+        other => other?,
+    };
     if let Some(reason) = &plan.unreachable {
         console.note(&format!("{reason}; taking {} from the cache", plan.source.commit));
     }

@@ -63,6 +63,10 @@ pub enum HubError {
     Redirects { host: String, path: String },
     #[error("HF_ENDPOINT is `{found}`; expected the address of a Hub, as https://huggingface.co")]
     Endpoint { found: String },
+    #[error(
+        "{host} shows no certificate that is trusted ({reason}); if your network has its own, set SSL_CERT_FILE to them"
+    )]
+    Untrusted { host: String, reason: String },
     #[error("the certificates of SSL_CERT_FILE, `{}`, cannot be read: {reason}", path.display())]
     Certificates { path: PathBuf, reason: String },
     #[error(

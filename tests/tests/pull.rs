@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use secateur_tests::hub_client::Home;
-use secateur_tests::hub_server::{Access, Fault, HubModel};
+use secateur_tests::hub_server::{Access, Fault, HubModel, Request};
 use secateur_tests::random::Random;
 use serde_json::Value;
 
@@ -384,8 +384,13 @@ fn a_branch_that_moves_brings_only_what_changed() {
     let pulled = home.pull(&[REPO]);
     assert_eq!(pulled["commit"], "d".repeat(40));
     assert_eq!(pulled["missing_bytes"], 23);
-    let contents: Vec<String> =
-        home.server.take_requests().into_iter().filter(|r| r.is_content()).map(|r| r.path).collect();
+    let contents: Vec<String> = home
+        .server
+        .take_requests()
+        .into_iter()
+        .filter(Request::is_content)
+        .map(|request| request.path)
+        .collect();
     assert!(contents.iter().all(|path| path.ends_with("config.json")), "{contents:?}");
     // the old commit is still there, by its name
     let old = home.pull(&[&format!("{REPO}@{}", "c".repeat(40)), "--offline"]);

@@ -59,7 +59,8 @@ fn asked_bytes(home: &Home, size: u64) -> u64 {
 
 #[test]
 fn ctrl_c_leaves_what_has_come_and_ends_with_130() {
-    let home = home(LARGE);
+    let mut home = home(LARGE);
+    home.set("HF_HUB_DOWNLOAD_TIMEOUT", "30");
     home.server.fail("model.safetensors", Fault::Stall(4_000_000), 9);
     let mut child = home.start(&["pull", REPO]);
     while !home.server.requests().iter().any(|request| request.is_storage) {
@@ -69,8 +70,8 @@ fn ctrl_c_leaves_what_has_come_and_ends_with_130() {
     let pressed = Instant::now();
     signal("-INT", child.id());
     child.wait().unwrap();
-    assert!(pressed.elapsed() < Duration::from_millis(900), "{:?}", pressed.elapsed());
-    let ran = ran(child.wait_with_output().unwrap());
+    assert!(pressed.elapsed() < Duration::from_secs(2), "{:?}", pressed.elapsed());
+    let ran = ran(&child.wait_with_output().unwrap());
     assert_eq!(ran.code, 130, "{}", ran.stderr);
     assert!(ran.stderr.contains("run the same command again to go on"), "{}", ran.stderr);
     assert!(!home.repo(REPO).join("refs").exists());
@@ -83,24 +84,38 @@ fn ctrl_c_leaves_what_has_come_and_ends_with_130() {
 }
 
 #[test]
+fn ctrl_c_is_heard_while_the_hub_says_nothing() {
+    let mut home = home(1000);
+    home.set("HF_HUB_DOWNLOAD_TIMEOUT", "30");
+    home.server.fail("api", Fault::Stall(0), 9);
+    let child = home.start(&["pull", REPO]);
+    while home.server.requests().is_empty() {
+        sleep(Duration::from_millis(10));
+    }
+    let pressed = Instant::now();
+    signal("-INT", child.id());
+    let ran = ran(&child.wait_with_output().unwrap());
+    assert_eq!(ran.code, 130, "{}", ran.stderr);
+    assert!(pressed.elapsed() < Duration::from_secs(2), "{:?}", pressed.elapsed());
+}
+
+#[test]
 fn a_process_killed_at_any_byte_is_gone_on_with() {
     let home = home(LARGE);
-    let mut asked = 0;
     let mut random = Random::new(7);
-    // always some way from the end, so that each kill hits a running process
+    // slow enough that each kill hits a running process
     for _ in 0..12 {
         home.server.repair();
         home.server.fail("model.safetensors", Fault::Slow(100_000, Duration::from_millis(20)), 99);
         let mut child = home.start(&["pull", REPO, "--quiet"]);
         sleep(Duration::from_millis(50 + random.bits() % 300));
         child.kill().unwrap();
-        child.wait().unwrap();
-        asked += 1;
+        assert!(!child.wait().unwrap().success(), "it was done before it was killed");
     }
     home.server.repair();
     let before = home.pull(&[REPO, "--dry-run"]);
     let missing = before["missing_bytes"].as_u64().unwrap();
-    assert!(asked == 12 && missing < LARGE as u64, "twelve runs brought nothing");
+    assert!(missing < LARGE as u64, "twelve runs brought nothing");
     home.server.take_requests();
     home.pull(&[REPO]);
     assert_whole(&home, LARGE);
@@ -118,7 +133,7 @@ fn two_processes_share_the_work() {
     home.server.fail("model.safetensors", Fault::Slow(1 << 20, Duration::from_millis(20)), 99);
     let children = [home.start(&["pull", REPO]), home.start(&["pull", REPO])];
     for child in children {
-        let ran = ran(child.wait_with_output().unwrap());
+        let ran = ran(&child.wait_with_output().unwrap());
         assert_eq!(ran.code, 0, "{}", ran.stderr);
     }
     assert_whole(&home, LARGE);
@@ -156,7 +171,7 @@ fn a_lock_of_python_is_waited_for() {
     assert!(!home.server.requests().iter().any(|request| request.is_storage), "the lock was not respected");
     drop(python.stdin.take());
     python.wait().unwrap();
-    let ran = ran(child.wait_with_output().unwrap());
+    let ran = ran(&child.wait_with_output().unwrap());
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert!(
         ran.stderr.contains("waiting for another process that fetches `model.safetensors`"),
@@ -178,7 +193,7 @@ fn a_full_disk_is_said_and_what_has_come_is_kept() {
         .args(["pull", REPO])
         .output()
         .unwrap();
-    let ran = ran(output);
+    let ran = ran(&output);
     assert_eq!(ran.code, 3, "{}", ran.stderr);
     assert!(ran.stderr.contains("the cache cannot be written"), "{}", ran.stderr);
     assert!(ran.stderr.contains("make room"), "{}", ran.stderr);
@@ -205,7 +220,7 @@ fn a_disk_without_room_is_one_sentence() {
         eprintln!("no mounts of our own here: the full disk is only tested by a limit on file sizes");
         return;
     };
-    let ran = ran(command.output().unwrap());
+    let ran = ran(&command.output().unwrap());
     assert_eq!(ran.code, 3, "{}", ran.stderr);
     assert!(ran.stderr.contains("bytes are to be fetched and"), "{}", ran.stderr);
 
@@ -213,7 +228,7 @@ fn a_disk_without_room_is_one_sentence() {
     let script = "mount -t tmpfs -o size=90M none \"$1\"; \"$0\" pull org/model & \
                   sleep 0.6; head -c 60000000 /dev/zero > \"$1/other\"; wait $!";
     home.server.fail("model.safetensors", Fault::Slow(1 << 20, Duration::from_millis(60)), 99);
-    let ran = self::ran(with_own_mounts(&home, script).unwrap().output().unwrap());
+    let ran = self::ran(&with_own_mounts(&home, script).unwrap().output().unwrap());
     assert_eq!(ran.code, 3, "{}", ran.stderr);
     assert!(ran.stderr.contains("No space left on device"), "{}", ran.stderr);
 }
@@ -230,7 +245,7 @@ fn a_cache_that_cannot_be_written_can_be_read() {
         eprintln!("no mounts of our own here: the read-only cache is not tested");
         return;
     };
-    let ran = ran(command.output().unwrap());
+    let ran = ran(&command.output().unwrap());
     assert_eq!(ran.code, 3, "{}", ran.stderr);
     assert!(ran.stdout.contains("model.safetensors"), "what is there is found: {}", ran.stderr);
     assert!(

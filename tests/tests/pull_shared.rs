@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use secateur_tests::binary;
 use secateur_tests::fixtures::{GEMMA, SMOLLM2, fixture};
 use secateur_tests::hub_client::Home;
-use secateur_tests::hub_server::{Fault, HubModel};
+use secateur_tests::hub_server::{Fault, HubModel, Request};
 use serde_json::Value;
 
 const REPO: &str = "org/model";
@@ -65,7 +65,7 @@ fn what_we_pull_python_finds() {
         }
         // online, Python asks for the listing and for no content
         home.python(&[REPO]).unwrap();
-        let contents = home.server.take_requests().into_iter().filter(|request| request.is_content()).count();
+        let contents = home.server.take_requests().into_iter().filter(Request::is_content).count();
         assert_eq!(contents, 0);
     }
 }
@@ -82,7 +82,7 @@ fn what_python_fetches_we_find() {
         assert_eq!(pulled["missing_bytes"], 0);
         let offline = home.pull(&[REPO, "--offline"]);
         assert_eq!(offline["folder"], fetched["folder"]);
-        let contents = home.server.take_requests().into_iter().filter(|request| request.is_content()).count();
+        let contents = home.server.take_requests().into_iter().filter(Request::is_content).count();
         assert_eq!(contents, 0);
     }
 }

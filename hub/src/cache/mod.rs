@@ -104,8 +104,14 @@ impl RepoCache {
         fs::metadata(self.blob(blob)).is_ok_and(|found| found.is_file() && found.len() == size)
     }
 
-    /// Gives a blob its name in a snapshot.
-    pub(crate) fn point(&self, commit: &Commit, path: &str, blob: &BlobId) -> Result<(), HubError> {
+    /// Gives a blob its name in a snapshot. Where files can have one name only, a blob that `may_move` does.
+    pub(crate) fn point(
+        &self,
+        commit: &Commit,
+        path: &str,
+        blob: &BlobId,
+        may_move: bool,
+    ) -> Result<(), HubError> {
         let pointer = self.snapshot(commit).join(path);
         let unwritable = |source| HubError::Cache { path: pointer.clone(), source };
         create_parent(&pointer)?;
@@ -116,7 +122,13 @@ impl RepoCache {
         if self.symlinks && symlink(&relative_target(path, blob), &pointer).is_ok() {
             return Ok(());
         }
-        copy_into_place(&self.blob(blob), &pointer).map_err(unwritable)
+        let blob = self.blob(blob);
+        if fs::hard_link(&blob, &pointer).is_ok() {
+            return Ok(());
+        }
+        let moved_or_copied =
+            if may_move { fs::rename(blob, &pointer) } else { copy_into_place(&blob, &pointer) };
+        moved_or_copied.map_err(unwritable)
     }
 
     /// Every file of a snapshot with its size, sorted; links to nowhere are no files.
@@ -147,11 +159,8 @@ fn symlink(target: &Path, pointer: &Path) -> io::Result<()> {
     std::os::windows::fs::symlink_file(target, pointer)
 }
 
-/// A second name for the same bytes, or where there are no second names, a copy that appears whole.
+/// A copy that appears whole.
 fn copy_into_place(blob: &Path, pointer: &Path) -> io::Result<()> {
-    if fs::hard_link(blob, pointer).is_ok() {
-        return Ok(());
-    }
     let folder = pointer.parent().unwrap_or(Path::new("."));
     let copy = tempfile::Builder::new().prefix(".secateur-").suffix(".part").tempfile_in(folder)?;
     fs::copy(blob, copy.path())?;
@@ -208,8 +217,8 @@ mod tests {
         for symlinks in [true, false] {
             let (_folder, repo, commit, blob) = cache(symlinks);
             for path in ["config.json", "deep/in/folders.txt"] {
-                repo.point(&commit, path, &blob).unwrap();
-                repo.point(&commit, path, &blob).unwrap();
+                repo.point(&commit, path, &blob, false).unwrap();
+                repo.point(&commit, path, &blob, false).unwrap();
                 let pointer = repo.snapshot(&commit).join(path);
                 assert_eq!(fs::read(&pointer).unwrap(), b"bytes");
                 assert_eq!(fs::symlink_metadata(&pointer).unwrap().is_symlink(), symlinks && cfg!(unix));

@@ -97,7 +97,7 @@ impl HttpHub {
                 // both ends of a range of bytes are part of it
                 request = request.header("Range", format!("bytes={}-{}", range.start, range.end - 1));
             }
-            let response = request.call().map_err(|error| unreachable_host(&address, &error))?;
+            let response = request.call().map_err(|error| no_answer(&address, &error))?;
             if !response.status().is_redirection() {
                 return Ok((address, response));
             }
@@ -221,6 +221,13 @@ fn bad_answer(address: &Address, reason: String) -> HubError {
 
 fn redirects(address: &Address) -> HubError {
     HubError::Redirects { host: address.host().to_owned(), path: address.path().to_owned() }
+}
+
+fn no_answer(address: &Address, error: &ureq::Error) -> Failure {
+    let (host, reason) = (address.host().to_owned(), error.to_string());
+    let is_tls =
+        matches!(error, ureq::Error::Tls(_) | ureq::Error::Rustls(_)) || reason.contains("certificate");
+    if is_tls { HubError::Untrusted { host, reason }.into() } else { unreachable_host(address, error) }
 }
 
 fn unreachable_host(address: &Address, error: &dyn std::error::Error) -> Failure {

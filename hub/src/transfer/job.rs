@@ -98,7 +98,7 @@ impl Job {
         let found = self.hash().map_err(unwritable)?;
         if found == file.blob {
             self.partial.finish(&blob).map_err(unwritable)?;
-            self.task.point(order)?;
+            self.task.point(order, true)?;
             return Ok(Verdict::Right);
         }
         if self.was_wrong.swap(true, Ordering::AcqRel) {
@@ -147,8 +147,12 @@ impl Check {
 }
 
 impl Task {
-    /// Gives the files of this blob their names.
-    pub(super) fn point(&self, order: &Order) -> Result<(), HubError> {
-        self.paths.iter().try_for_each(|path| order.cache.point(order.commit, path, &self.file.blob))
+    /// Gives the files of this blob their names; a new one belongs to nobody else.
+    pub(super) fn point(&self, order: &Order, is_new: bool) -> Result<(), HubError> {
+        for (number, path) in self.paths.iter().enumerate() {
+            let is_last = number + 1 == self.paths.len();
+            order.cache.point(order.commit, path, &self.file.blob, is_new && is_last)?;
+        }
+        Ok(())
     }
 }

@@ -137,7 +137,7 @@ impl Pool<'_> {
         };
         if cache.has_blob(&blob, size) {
             progress.advance(size - task.present);
-            return task.point(self.order).map(|()| None);
+            return task.point(self.order, false).map(|()| None);
         }
         let job = Job::new(task, cache.open_partial(&blob, size)?, lock);
         // what another process brought since the plan was made
@@ -186,7 +186,7 @@ impl Pool<'_> {
                         Err(failure) => failure,
                     }
                 }
-                Ok(_) => Failure::passing(self.cut(job, "it served ranges before and now does not")),
+                Ok(_) => Failure::passing(cut(job, "it served ranges before and now does not")),
                 Err(failure) => failure,
             };
             self.endure(&mut patience, failure)?;
@@ -214,7 +214,7 @@ impl Pool<'_> {
                 Ok(read) => Ok(read),
                 Err(error) => Err(error.to_string()),
             };
-            let read = read.map_err(|reason| Failure::passing(self.cut(job, &reason)))?;
+            let read = read.map_err(|reason| Failure::passing(cut(job, &reason)))?;
             self.order.progress.advance(read as u64);
             patience.renew();
             let mut bytes = &buffer[..read];
@@ -280,10 +280,6 @@ impl Pool<'_> {
         patience.endure(failure, self.order.progress)
     }
 
-    fn cut(&self, job: &Job, reason: &str) -> HubError {
-        HubError::Cut { file: job.task.file.path.clone(), reason: reason.to_owned() }
-    }
-
     fn unwritable(&self, job: &Job, source: std::io::Error) -> HubError {
         HubError::Cache { path: self.order.cache.blob(&job.task.file.blob), source }
     }
@@ -291,6 +287,10 @@ impl Pool<'_> {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn cut(job: &Job, reason: &str) -> HubError {
+    HubError::Cut { file: job.task.file.path.clone(), reason: reason.to_owned() }
 }
 
 /// False for a server that knows no ranges and sends the whole file.

@@ -49,8 +49,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..arguments.runs {
-        ours.push(measure(&model, |home| secateur(home))?);
-        theirs.push(measure(&model, |home| python(home))?);
+        ours.push(measure(&model, secateur)?);
+        theirs.push(measure(&model, python)?);
     }
     for (name, runs) in [("secateur", ours), ("huggingface_hub", theirs)] {
         let mut seconds: Vec<f64> = runs.iter().map(|run| run.seconds).collect();

@@ -1,6 +1,7 @@
 //! What the server has.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -164,5 +165,9 @@ impl HubFile {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut digits, byte| {
+        // writing to a String cannot fail
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
 }

@@ -43,7 +43,7 @@ impl Request {
 
     /// True if it asks for bytes of a file.
     pub fn is_content(&self) -> bool {
-        self.method == "GET" && !self.path.starts_with("/api/models/")
+        self.method == "GET" && (self.is_storage || self.path.contains("/resolve"))
     }
 }
 

@@ -40,23 +40,24 @@ fn answer(stream: &TcpStream, request: &Request, shared: &Shared) -> io::Result<
         ["api", "models", organization, name, "revision", revision] => {
             let model = match find(shared, request, organization, name) {
                 Ok(model) => model,
-                Err(refusal) => return respond(stream, request, refusal),
+                Err(refusal) => return respond(stream, &refusal),
             };
-            if let Some(refusal) = status_fault(shared, "api") {
-                return respond(stream, request, refusal);
+            match shared.next_fault("api") {
+                Some(Fault::Status(status, after)) => return respond(stream, &trouble(status, after)),
+                Some(Fault::Stall(_)) => return wait_for_the_client(stream),
+                _ => {}
             }
-            match has_revision(&model, revision) {
-                true => {
-                    json_answer(stream, request, &info(&format!("{organization}/{name}"), &model), Vec::new())
-                }
-                false => respond(stream, request, refuse(404, "RevisionNotFound", "Invalid rev id")),
+            if has_revision(&model, revision) {
+                json_answer(stream, request, &info(&format!("{organization}/{name}"), &model), Vec::new())
+            } else {
+                respond(stream, &refuse(404, "RevisionNotFound", "Invalid rev id"))
             }
         }
         ["api", "models", organization, name, "tree", commit] => {
             match find(shared, request, organization, name) {
-                Err(refusal) => respond(stream, request, refusal),
+                Err(refusal) => respond(stream, &refusal),
                 Ok(model) if !has_revision(&model, commit) => {
-                    respond(stream, request, refuse(404, "RevisionNotFound", "Invalid rev id"))
+                    respond(stream, &refuse(404, "RevisionNotFound", "Invalid rev id"))
                 }
                 Ok(model) => tree(stream, request, &model),
             }
@@ -68,20 +69,22 @@ fn answer(stream: &TcpStream, request: &Request, shared: &Shared) -> io::Result<
         {
             let path = path.join("/");
             let model = shared.lock().models.get(&format!("{organization}/{name}")).cloned();
-            match model.as_ref().and_then(|model| model.files.get(&path)) {
-                Some(file) => content(stream, request, file, shared.next_fault(&path)),
-                None => respond(stream, request, refuse(404, "EntryNotFound", "Entry not found")),
+            match model.as_ref().and_then(|model| Some((model, model.files.get(&path)?))) {
+                Some((model, file)) => {
+                    content(stream, request, model, file, shared.next_fault(&path).as_ref())
+                }
+                None => respond(stream, &refuse(404, "EntryNotFound", "Entry not found")),
             }
         }
         [organization, name, "resolve", revision, path @ ..] => {
             let model = match find(shared, request, organization, name) {
                 Ok(model) => model,
-                Err(refusal) => return respond(stream, request, refusal),
+                Err(refusal) => return respond(stream, &refusal),
             };
             let repo = format!("{organization}/{name}");
-            respond(stream, request, resolve(shared, request, &repo, &model, revision, &path.join("/")))
+            respond(stream, &resolve(shared, request, &repo, &model, revision, &path.join("/")))
         }
-        _ => respond(stream, request, refuse(404, "RepoNotFound", "Repository not found")),
+        _ => respond(stream, &refuse(404, "RepoNotFound", "Repository not found")),
     }
 }
 
@@ -96,14 +99,16 @@ fn refuse(status: u16, code: &str, message: &str) -> Refusal {
     Refusal { status, headers }
 }
 
-fn status_fault(shared: &Shared, what: &str) -> Option<Refusal> {
-    match shared.next_fault(what)? {
-        Fault::Status(status, after) => {
-            let headers = after.map(|seconds| ("Retry-After", seconds.to_string())).into_iter().collect();
-            Some(Refusal { status, headers })
-        }
-        _ => None,
-    }
+fn trouble(status: u16, retry_after: Option<u64>) -> Refusal {
+    let headers = retry_after.map(|seconds| ("Retry-After", seconds.to_string())).into_iter().collect();
+    Refusal { status, headers }
+}
+
+/// Says nothing until the client leaves.
+fn wait_for_the_client(mut stream: &TcpStream) -> io::Result<()> {
+    stream.set_read_timeout(Some(FOREVER))?;
+    let _ = stream.read(&mut [0]);
+    stream.shutdown(std::net::Shutdown::Both)
 }
 
 /// The model, if it is there for who asks.
@@ -182,10 +187,7 @@ fn resolve(
     let fault = if request.method == "GET" { shared.next_fault(&format!("resolve {path}")) } else { None };
     let target = match (fault, &file.sha256) {
         (Some(Fault::RedirectTo(address)), _) => address,
-        (Some(Fault::Status(status, after)), _) => {
-            let headers = after.map(|seconds| ("Retry-After", seconds.to_string())).into_iter().collect();
-            return Refusal { status, headers };
-        }
+        (Some(Fault::Status(status, after)), _) => return trouble(status, after),
         (_, Some(_)) => format!("http://{}/storage/{repo}/{path}?signature=s3cr3t", shared.storage),
         (_, None) => format!("/api/resolve-cache/models/{repo}/{}/{path}", model.commit),
     };
@@ -199,25 +201,33 @@ fn resolve(
     Refusal { status: if file.sha256.is_some() { 302 } else { 307 }, headers }
 }
 
-fn content(stream: &TcpStream, request: &Request, file: &HubFile, fault: Option<Fault>) -> io::Result<()> {
-    if let Some(Fault::Status(status, after)) = &fault {
-        let headers = after.map(|seconds| ("Retry-After", seconds.to_string())).into_iter().collect();
-        return respond(stream, request, Refusal { status: *status, headers });
+fn content(
+    stream: &TcpStream,
+    request: &Request,
+    model: &HubModel,
+    file: &HubFile,
+    fault: Option<&Fault>,
+) -> io::Result<()> {
+    if let Some(Fault::Status(status, after)) = fault {
+        return respond(stream, &trouble(*status, *after));
     }
     let announced = match fault {
-        Some(Fault::WrongLength(more)) => file.size.saturating_add_signed(more),
+        Some(Fault::WrongLength(more)) => file.size.saturating_add_signed(*more),
         _ => file.size,
     };
-    let asked = request.range.filter(|_| fault != Some(Fault::NoRanges));
+    let asked = request.range.filter(|_| fault != Some(&Fault::NoRanges));
     let range = match asked {
         Some((first, _)) if first >= file.size => {
             let headers = vec![("Content-Range", format!("bytes */{announced}"))];
-            return respond(stream, request, Refusal { status: 416, headers });
+            return respond(stream, &Refusal { status: 416, headers });
         }
         Some((first, last)) => first..last.map_or(file.size, |last| (last + 1).min(file.size)),
         None => 0..file.size,
     };
     let mut headers = vec![("ETag", format!("\"{}\"", file.etag())), ("Accept-Ranges", "bytes".to_owned())];
+    if !request.is_storage {
+        headers.push(("X-Repo-Commit", model.commit.clone()));
+    }
     let status = if asked.is_some() {
         headers.push(("Content-Range", format!("bytes {}-{}/{announced}", range.start, range.end - 1)));
         206
@@ -232,7 +242,7 @@ fn content(stream: &TcpStream, request: &Request, file: &HubFile, fault: Option<
     body(stream, file, range, fault)
 }
 
-fn body(mut stream: &TcpStream, file: &HubFile, range: Range<u64>, fault: Option<Fault>) -> io::Result<()> {
+fn body(mut stream: &TcpStream, file: &HubFile, range: Range<u64>, fault: Option<&Fault>) -> io::Result<()> {
     let length = range.end - range.start;
     let mut reader: Box<dyn Read> = match &file.content {
         Content::Bytes(bytes) => Box::new(io::Cursor::new(&bytes[range.start as usize..range.end as usize])),
@@ -249,25 +259,22 @@ fn body(mut stream: &TcpStream, file: &HubFile, range: Range<u64>, fault: Option
     };
     match fault {
         Some(Fault::Cut(after)) => {
-            io::copy(&mut reader.take(after), &mut stream)?;
+            io::copy(&mut reader.take(*after), &mut stream)?;
             stream.shutdown(std::net::Shutdown::Both)
         }
         Some(Fault::Stall(after)) => {
-            io::copy(&mut reader.take(after), &mut stream)?;
-            // the client is expected to leave first
-            stream.set_read_timeout(Some(FOREVER))?;
-            let _ = stream.read(&mut [0]);
-            stream.shutdown(std::net::Shutdown::Both)
+            io::copy(&mut reader.take(*after), &mut stream)?;
+            wait_for_the_client(stream)
         }
         Some(Fault::Slow(bytes, pause)) => {
-            let mut buffer = vec![0; bytes];
+            let mut buffer = vec![0; *bytes];
             loop {
                 let read = reader.read(&mut buffer)?;
                 if read == 0 {
                     return Ok(());
                 }
                 stream.write_all(&buffer[..read])?;
-                sleep(pause);
+                sleep(*pause);
             }
         }
         Some(Fault::Corrupt) => {
@@ -298,7 +305,7 @@ fn json_answer(
     if request.method == "HEAD" { Ok(()) } else { stream.write_all(text.as_bytes()) }
 }
 
-fn respond(stream: &TcpStream, _request: &Request, refusal: Refusal) -> io::Result<()> {
+fn respond(stream: &TcpStream, refusal: &Refusal) -> io::Result<()> {
     head(stream, refusal.status, &refusal.headers, 0)
 }
 
@@ -318,16 +325,9 @@ fn decode(text: &str) -> String {
     let mut rest = text.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
         let code = after.get(..2).and_then(|pair| std::str::from_utf8(pair).ok());
-        match code.and_then(|code| u8::from_str_radix(code, 16).ok()).filter(|_| first == b'%') {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(first);
-                rest = after;
-            }
-        }
+        let byte = code.and_then(|code| u8::from_str_radix(code, 16).ok()).filter(|_| first == b'%');
+        bytes.push(byte.unwrap_or(first));
+        rest = if byte.is_some() { &after[2..] } else { after };
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }
