@@ -35,7 +35,10 @@ enum Named {
 /// Opens the demo model, a folder, a file, or a model of the Hub, which is fetched first.
 pub fn open(model: &str, console: &Console) -> anyhow::Result<Checkpoint> {
     match named(model)? {
-        Named::Hub(id) => with_hub(console, |hub| open_from_hub(hub, &id, console)),
+        Named::Hub(id) => with_hub(console, |hub| {
+            let plan = plan(hub, &id, console)?;
+            fetch(hub, plan, console)
+        }),
         local => open_local(local),
     }
 }
@@ -46,7 +49,7 @@ pub fn open_headers(model: &str, console: &Console) -> anyhow::Result<Headers> {
         Named::Hub(id) => with_hub(console, |hub| {
             let plan = plan(hub, &id, console)?;
             if plan.is_cached() {
-                return Ok(Headers { checkpoint: open_from_hub(hub, &id, console)?, _stand_in: None });
+                return Ok(Headers { checkpoint: fetch(hub, plan, console)?, _stand_in: None });
             }
             let stand_in = hub.stand_in(&plan, &console.transfer())?;
             let mut checkpoint = Checkpoint::open_headers(stand_in.model())?;
@@ -90,8 +93,7 @@ fn open_local(named: Named) -> anyhow::Result<Checkpoint> {
     }
 }
 
-fn open_from_hub(hub: &Hub, id: &ModelId, console: &Console) -> anyhow::Result<Checkpoint> {
-    let plan = plan(hub, id, console)?;
+fn fetch(hub: &Hub, plan: Plan, console: &Console) -> anyhow::Result<Checkpoint> {
     let snapshot = hub.fetch(&plan, &console.transfer())?;
     let model = plan.gguf.as_ref().map_or_else(|| snapshot.clone(), |gguf| snapshot.join(gguf));
     let mut checkpoint = Checkpoint::open(&model)?;
