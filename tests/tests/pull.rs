@@ -89,6 +89,24 @@ fn a_model_comes_with_what_it_needs_and_nothing_else() {
 }
 
 #[test]
+fn what_is_damaged_in_the_cache_is_mended() {
+    let home = home(model(100_000));
+    let pulled = home.pull(&[REPO]);
+    // names that were not given any more when the process ended
+    let snapshot = Path::new(pulled["folder"].as_str().unwrap());
+    fs::remove_dir_all(snapshot).unwrap();
+    home.server.take_requests();
+    home.pull(&[REPO]);
+    assert_whole(&home, "model.safetensors", &random_bytes(100_000));
+    assert!(home.server.take_requests().iter().all(|request| !request.is_content()));
+    // a blob that somebody cut
+    let blob = fs::canonicalize(snapshot.join("model.safetensors")).unwrap();
+    fs::OpenOptions::new().write(true).open(blob).unwrap().set_len(50_000).unwrap();
+    home.pull(&[REPO]);
+    assert_whole(&home, "model.safetensors", &random_bytes(100_000));
+}
+
+#[test]
 fn patterns_choose_and_a_dry_run_writes_nothing() {
     let home = home(model(100_000));
     let dry = home.pull(&[REPO, "--dry-run"]);
