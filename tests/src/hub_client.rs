@@ -28,18 +28,15 @@ impl Default for Home {
 }
 
 impl Home {
-    /// Starts the server. Clients wait a second for its answers, unless told otherwise.
+    /// Starts the server.
     ///
     /// # Panics
     /// When there is no room for it.
     pub fn new() -> Self {
         let server = HubServer::start();
         let folder = tempfile::tempdir().expect("there is a place for temporary files");
-        let variables = [
-            ("HF_ENDPOINT", server.endpoint()),
-            ("HF_HOME", folder.path().display().to_string()),
-            ("HF_HUB_DOWNLOAD_TIMEOUT", "1".to_owned()),
-        ];
+        let variables =
+            [("HF_ENDPOINT", server.endpoint()), ("HF_HOME", folder.path().display().to_string())];
         let variables = variables.map(|(name, value)| (name.to_owned(), value)).into();
         Self { server, folder, variables }
     }

@@ -149,7 +149,8 @@ fn a_connection_cut_mid_file_goes_on_from_there() {
 
 #[test]
 fn a_silent_server_is_left_and_asked_again() {
-    let home = home(model(3_000_000));
+    let mut home = home(model(3_000_000));
+    home.set("HF_HUB_DOWNLOAD_TIMEOUT", "1");
     home.server.fail("model.safetensors", Fault::Stall(1_000_000), 1);
     home.pull(&[REPO]);
     assert_whole(&home, "model.safetensors", &random_bytes(3_000_000));
@@ -158,13 +159,14 @@ fn a_silent_server_is_left_and_asked_again() {
 
 #[test]
 fn a_slow_server_is_waited_for_as_long_as_bytes_come() {
-    let home = home(model(30_000));
-    let pause = std::time::Duration::from_millis(120);
+    let mut home = home(model(30_000));
+    home.set("HF_HUB_DOWNLOAD_TIMEOUT", "2");
+    let pause = std::time::Duration::from_millis(200);
     home.server.fail("model.safetensors", Fault::Slow(2000, pause), 1);
     home.pull(&[REPO]);
     assert_whole(&home, "model.safetensors", &random_bytes(30_000));
     let contents = home.server.requests().iter().filter(|request| request.is_storage).count();
-    assert_eq!(contents, 1, "more than the second of the timeout in all, but never a second without a byte");
+    assert_eq!(contents, 1, "more than the timeout in all, but never so long without a byte");
 }
 
 #[test]

@@ -127,6 +127,25 @@ fn a_process_killed_at_any_byte_is_gone_on_with() {
 }
 
 #[test]
+fn a_terminal_sees_bytes_rate_and_remaining_time() {
+    let home = home(20 << 20);
+    home.server.fail("model.safetensors", Fault::Slow(1 << 20, Duration::from_millis(60)), 9);
+    let script = "import os, pty, sys\nsys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))\n";
+    let mut command = home.command(&fixture("venv/bin/python"));
+    command.args(["-c", script]).arg(binary::path()).args(["pull", REPO]).stdin(Stdio::null());
+    let terminal = ran(&command.output().unwrap());
+    assert_eq!(terminal.code, 0, "{}", terminal.stdout);
+    let is_bar = |text: &str| {
+        let lines = text.split('\r').filter(|line| line.contains(" MB of 20.97 MB"));
+        lines.filter(|line| line.contains("MB/s") && line.contains("left")).count() > 1
+    };
+    assert!(is_bar(&terminal.stdout), "{}", terminal.stdout);
+    // and what is no terminal sees none
+    let again = self::home(1000).run(&["pull", REPO]);
+    assert!(!again.stderr.contains('\r') && !again.stderr.contains("left"), "{}", again.stderr);
+}
+
+#[test]
 fn two_processes_share_the_work() {
     let home = home(LARGE);
     // slow enough that both are there at the same time

@@ -117,12 +117,17 @@ fn python_goes_on_where_we_were_stopped_and_we_where_it_was() {
 
 #[test]
 fn any_command_takes_a_model_of_the_hub_and_records_its_commit() {
-    let home = home();
+    const SECRET: &str = "hf_AbCdEfGhIjKlMnOp";
+    let mut home = home();
+    home.set("HF_TOKEN", SECRET);
     let out = home.path().join("out");
     let out_text = out.to_str().unwrap().to_owned();
     let compress = |model: &str| home.run(&["compress", model, "--type", "q8_0", "--out", &out_text]);
     let ran = compress(REPO);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
+    for (name, bytes) in contents(&out) {
+        assert!(!String::from_utf8_lossy(&bytes).contains(SECRET), "{name} has the token");
+    }
     let run: Value = serde_json::from_slice(&fs::read(out.join("run.json")).unwrap()).unwrap();
     let commit = "c".repeat(40);
     assert_eq!(run["origin"], serde_json::json!({"repo": REPO, "revision": "main", "commit": commit}));
