@@ -225,6 +225,7 @@ fn redirects(address: &Address) -> HubError {
 
 fn no_answer(address: &Address, error: &ureq::Error) -> Failure {
     let (host, reason) = (address.host().to_owned(), error.to_string());
+    // what rustls refuses comes as an I/O error with its words
     let is_tls =
         matches!(error, ureq::Error::Tls(_) | ureq::Error::Rustls(_)) || reason.contains("certificate");
     if is_tls { HubError::Untrusted { host, reason }.into() } else { unreachable_host(address, error) }
