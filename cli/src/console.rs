@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::arguments::{Global, TableFormat};
 use crate::exit::Exit;
+use crate::transfer::Transfer;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
@@ -23,6 +24,7 @@ pub struct Console {
     json: bool,
     format: Format,
     quiet: bool,
+    offline: bool,
 }
 
 impl Console {
@@ -32,7 +34,7 @@ impl Console {
             TableFormat::Markdown => Format::Markdown,
             TableFormat::Csv => Format::Csv,
         };
-        Self { json: global.json, format, quiet: global.quiet }
+        Self { json: global.json, format, quiet: global.quiet, offline: global.offline }
     }
 
     /// Prints a result: the whole record as JSON, or its tables.
@@ -71,13 +73,36 @@ impl Console {
         }
     }
 
+    /// True if the network must not be asked.
+    pub fn is_offline(&self) -> bool {
+        self.offline
+    }
+
     /// A bar on stderr, if that is a terminal; Ctrl-C is heard from now on.
     pub fn progress(&self) -> Bar {
-        // a second handler is refused, the first one stays
-        let _ = ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed));
-        let hidden = self.quiet || self.json || !io::stderr().is_terminal();
-        Bar { hidden, bar: OnceLock::new() }
+        hear_interruption();
+        Bar { hidden: self.hides_progress(), bar: OnceLock::new() }
     }
+
+    /// The same in bytes, for what comes over the network.
+    pub fn transfer(&self) -> Transfer<'_> {
+        hear_interruption();
+        Transfer::new(self, self.hides_progress())
+    }
+
+    fn hides_progress(&self) -> bool {
+        self.quiet || self.json || !io::stderr().is_terminal()
+    }
+}
+
+fn hear_interruption() {
+    // a second handler is refused, the first one stays
+    let _ = ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed));
+}
+
+/// True once the user pressed Ctrl-C.
+pub fn is_interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
 }
 
 /// The error and its causes in one line, those left out that the line before already says.
@@ -161,6 +186,6 @@ impl Progress for Bar {
     }
 
     fn is_interrupted(&self) -> bool {
-        INTERRUPTED.load(Ordering::Relaxed)
+        is_interrupted()
     }
 }

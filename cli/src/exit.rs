@@ -7,6 +7,7 @@ use secateur_compress::forward::ForwardError;
 use secateur_compress::measure::MeasureError;
 use secateur_compress::pass_until::TaskError;
 use secateur_compress::statistics::StatisticsError;
+use secateur_hub::{HubError, IdError};
 use secateur_model::ModelError;
 
 use crate::cache::NoCacheFolder;
@@ -70,6 +71,18 @@ impl Exit {
                 ForwardError::Interrupted => Self::Interrupted,
                 _ => Self::Unusable,
             };
+        }
+        if let Some(error) = error.downcast_ref::<HubError>() {
+            return match error {
+                HubError::Interrupted => Self::Interrupted,
+                HubError::Endpoint { .. } | HubError::Certificates { .. } | HubError::TokenText => {
+                    Self::Usage
+                }
+                _ => Self::Unusable,
+            };
+        }
+        if error.is::<IdError>() {
+            return Self::Usage;
         }
         if error.is::<ModelError>() || error.is::<ModelArgumentError>() {
             return Self::Unusable;

@@ -5,7 +5,9 @@ mod cache;
 mod commands;
 mod console;
 mod exit;
+mod hub_settings;
 mod model_argument;
+mod transfer;
 
 use std::process::ExitCode;
 
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
         Command::Compress(arguments) => commands::compress::run(&arguments, seed, &console),
         Command::Eval(arguments) => commands::eval::run(&arguments, seed, &console),
         Command::Inspect(arguments) => commands::inspect::run(&arguments, &console),
+        Command::Pull(arguments) => commands::pull::run(&arguments, &console),
     });
     match result {
         Ok(exit) => exit.into(),

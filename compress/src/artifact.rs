@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use secateur_model::Checkpoint;
 use secateur_model::plan::{HfPlan, Plan};
+use secateur_model::{Checkpoint, HubSource};
 use serde::Serialize;
 
 use crate::apply::write_gguf;
@@ -38,6 +38,8 @@ pub struct RunRecord {
     pub version: String,
     /// What was asked for.
     pub asked: Vec<String>,
+    /// Where on the Hub the source came from, if it did.
+    pub origin: Option<HubSource>,
     /// Every file that was read, with its hash.
     pub sources: Vec<SourceFile>,
     /// Where all that is random began.
@@ -143,6 +145,7 @@ pub fn compress(
         schema: 1,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         asked: plan.asked.clone(),
+        origin: checkpoint.hub.clone(),
         sources,
         seed: execution.seed,
         threads: rayon::current_num_threads(),

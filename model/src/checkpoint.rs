@@ -15,7 +15,7 @@ use crate::sizes::{SpecError, rope_factors};
 use crate::stored::{FileBytes, StoredTensor, TensorFiles};
 use crate::tensor_rows::TensorRows;
 use crate::tokenizer::Tokenizer;
-use crate::{ModelError, ModelSpec, Role, TensorId, TensorType};
+use crate::{HubSource, ModelError, ModelSpec, Role, TensorId, TensorType};
 
 /// Largest config.json that we read; real ones have a few kilobytes.
 const MAX_CONFIG_BYTES: u64 = 16 << 20;
@@ -33,7 +33,11 @@ pub struct Checkpoint {
     pub origin: Origin,
     /// What the user named, for messages.
     pub source: PathBuf,
+    /// Where on the Hub it came from, if it did.
+    pub hub: Option<HubSource>,
     files: TensorFiles,
+    /// Only headers are there: tensors have a type and a size, and no numbers.
+    headers_only: bool,
     tensors: BTreeMap<TensorId, CheckpointTensor>,
 }
 
@@ -81,6 +85,14 @@ impl Checkpoint {
             }),
             _ => Err(ModelError::UnknownFormat { path: path.to_owned() }),
         }
+    }
+
+    /// Opens what stands in for a checkpoint and has its headers only: it can tell everything but the numbers in its tensors.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_headers(path: &Path) -> Result<Self, ModelError> {
+        Ok(Self { headers_only: true, ..Self::open(path)? })
     }
 
     /// Opens a GGUF file that is in memory already.
@@ -133,7 +145,9 @@ impl Checkpoint {
             tokenizer,
             origin: Origin::Gguf,
             source: path.to_owned(),
+            hub: None,
             files,
+            headers_only: false,
             tensors,
             spec,
         };
@@ -176,7 +190,9 @@ impl Checkpoint {
             tokenizer,
             origin: Origin::HuggingFace { config },
             source: folder.to_owned(),
+            hub: None,
             files,
+            headers_only: false,
             tensors,
             spec,
         };
@@ -250,8 +266,11 @@ impl Checkpoint {
     /// Maps a tensor; its rows come in our order, norms as what they multiply by.
     ///
     /// # Errors
-    /// If the file changed since it was opened, or the model has no such tensor.
+    /// If the file changed since it was opened, the model has no such tensor, or only headers are there.
     pub fn tensor(&self, id: TensorId) -> Result<TensorRows, ModelError> {
+        if self.headers_only {
+            return Err(ModelError::HeadersOnly { path: self.source.clone() });
+        }
         if let Some(tensor) = self.tensors.get(&id) {
             return Ok(TensorRows::stored(self.files.map(&tensor.stored)?, tensor));
         }

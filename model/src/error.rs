@@ -55,6 +55,8 @@ pub enum ModelError {
     Dequantize { tensor: String, source: DequantizeError },
     #[error("`{}`: {source}", path.display())]
     TensorWrite { path: PathBuf, source: TensorWriteError },
+    #[error("`{}` was opened for its headers alone, its tensors were not fetched", path.display())]
+    HeadersOnly { path: PathBuf },
     #[error("`{}` has {file_bytes} bytes now, too few for tensor `{tensor}`; it was changed while in use", path.display())]
     TensorGone { path: PathBuf, tensor: String, file_bytes: u64 },
 }

@@ -1,5 +1,6 @@
 //! What `inspect` found.
 
+use secateur_model::HubSource;
 use serde::Serialize;
 
 use crate::{Cell, Column, Table};
@@ -11,6 +12,8 @@ pub struct Inspection {
     pub schema: u32,
     /// Its name for itself.
     pub name: String,
+    /// Where on the Hub it is, if it is there.
+    pub origin: Option<HubSource>,
     /// `gguf` or `huggingface`.
     pub layout: &'static str,
     /// Its family, for example `llama`.
@@ -115,6 +118,9 @@ impl Inspection {
             ("hidden size", Cell::Text(self.hidden_size.to_string())),
             ("context", Cell::Text(self.context_length.to_string())),
         ];
+        if let Some(origin) = &self.origin {
+            rows.insert(0, ("commit", origin.commit.as_str().into()));
+        }
         if let Some(lost) = &self.lost_in_gguf {
             rows.push(("lost in GGUF", lost.as_str().into()));
         }

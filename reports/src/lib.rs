@@ -6,6 +6,7 @@ pub mod evaluation;
 mod format;
 pub mod inspection;
 pub mod pass_rates;
+pub mod pull;
 mod table;
 pub mod units;
 

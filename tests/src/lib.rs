@@ -3,5 +3,7 @@
 pub mod binary;
 pub mod fixtures;
 pub mod ggml;
+pub mod hub_client;
+pub mod hub_server;
 pub mod judge;
 pub mod random;

@@ -9,7 +9,7 @@ use secateur_profiles::ByteSize;
 
 #[derive(Debug, Args)]
 pub struct CompressArguments {
-    /// A Hugging Face folder, a GGUF file, or `demo`
+    /// A model of the Hub (org/name), a Hugging Face folder, a GGUF file, or `demo`
     pub model: String,
     /// Type of all matrices (f16, q8_0, q4_k, iq4_nl …) or one of llama.cpp's mixes (q4_k_m …)
     #[arg(long = "type", value_name = "TYPE", required_unless_present_any = ["max_size", "bits_per_weight"])]

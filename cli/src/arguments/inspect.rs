@@ -4,6 +4,6 @@ use clap::Args;
 
 #[derive(Debug, Args)]
 pub struct InspectArguments {
-    /// A Hugging Face folder, a GGUF file, or `demo`
+    /// A model of the Hub (org/name), a Hugging Face folder, a GGUF file, or `demo`
     pub model: String,
 }

@@ -4,6 +4,7 @@ mod calibrate;
 mod compress;
 mod eval;
 mod inspect;
+mod pull;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -11,6 +12,7 @@ pub use calibrate::CalibrateArguments;
 pub use compress::CompressArguments;
 pub use eval::EvalArguments;
 pub use inspect::InspectArguments;
+pub use pull::PullArguments;
 
 /// Cuts a language model to fit a device.
 #[derive(Debug, Parser)]
@@ -22,7 +24,7 @@ pub struct Arguments {
     pub command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 done but a budget is missed, 2 usage, 3 a file cannot be used, \
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 done but a budget is missed, 2 usage, 3 a file or the network cannot be used, \
 4 the artifact failed its verification, 70 a bug, 130 interrupted";
 
 #[derive(Debug, Args)]
@@ -39,6 +41,9 @@ pub struct Global {
     /// Where all that is random begins; run.json holds it
     #[arg(long, global = true, default_value_t = 0)]
     pub seed: u64,
+    /// Ask nobody on the network: models of the Hub come from the cache
+    #[arg(long, global = true)]
+    pub offline: bool,
     /// No progress, no notes
     #[arg(long, short, global = true)]
     pub quiet: bool,
@@ -62,6 +67,8 @@ pub enum Command {
     Eval(EvalArguments),
     /// Show what a model is, from its headers alone
     Inspect(InspectArguments),
+    /// Fetch a model from the Hugging Face Hub into the cache that Python's huggingface_hub shares
+    Pull(PullArguments),
 }
 
 fn thread_count(text: &str) -> Result<usize, String> {

@@ -23,7 +23,7 @@ const BUILT_IN_NAME: &str = "built-in";
 /// Makes statistics, or finds them made.
 pub fn run(arguments: &CalibrateArguments, console: &Console) -> anyhow::Result<Exit> {
     let started = Instant::now();
-    let checkpoint = model_argument::open(&arguments.model)?;
+    let checkpoint = model_argument::open(&arguments.model, console)?;
     let sequences = sequences(arguments, &checkpoint).map_err(CompressError::from)?;
     let place = match &arguments.out {
         Some(folder) => Place::Folder(folder.clone()),

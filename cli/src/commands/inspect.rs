@@ -16,8 +16,8 @@ use crate::model_argument;
 
 /// Shows what a model is.
 pub fn run(arguments: &InspectArguments, console: &Console) -> anyhow::Result<Exit> {
-    let checkpoint = model_argument::open(&arguments.model)?;
-    let inspection = inspect(&checkpoint);
+    let headers = model_argument::open_headers(&arguments.model, console)?;
+    let inspection = inspect(&headers.checkpoint);
     console.result(&inspection, &inspection.tables())?;
     Ok(Exit::Done)
 }
@@ -32,6 +32,7 @@ fn inspect(checkpoint: &Checkpoint) -> Inspection {
     Inspection {
         schema: 1,
         name: checkpoint.name(),
+        origin: checkpoint.hub.clone(),
         layout: match checkpoint.origin {
             Origin::Gguf => "gguf",
             Origin::HuggingFace { .. } => "huggingface",

@@ -5,3 +5,4 @@ pub mod compress;
 pub mod eval;
 pub mod inspect;
 pub mod pass_until;
+pub mod pull;

@@ -24,7 +24,7 @@ pub use calibrated::CalibratedError;
 /// Plans, and unless this is a dry run, writes the artifact.
 pub fn run(arguments: &CompressArguments, seed: u64, console: &Console) -> anyhow::Result<Exit> {
     let started = Instant::now();
-    let checkpoint = model_argument::open(&arguments.model)?;
+    let checkpoint = model_argument::open(&arguments.model, console)?;
     let progress = console.progress();
     let prepared = prepare(arguments, &checkpoint, seed, &progress)?;
     let plan = &prepared.plan;

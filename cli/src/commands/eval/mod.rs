@@ -29,7 +29,7 @@ const KEPT_BYTES: u64 = 600 << 20;
 pub fn run(arguments: &EvalArguments, seed: u64, console: &Console) -> anyhow::Result<Exit> {
     match &arguments.pass_until {
         Some(file) => {
-            let checkpoint = model_argument::open(&arguments.model)?;
+            let checkpoint = model_argument::open(&arguments.model, console)?;
             pass_until::run(arguments, file, seed, &checkpoint, console)?;
         }
         None => run_texts(arguments, console)?,
@@ -42,8 +42,9 @@ fn run_texts(arguments: &EvalArguments, console: &Console) -> anyhow::Result<()>
     if files.len() > 1 && (arguments.base.is_some() || arguments.save_base.is_some()) {
         return Err(EvalError::OneTextPerBase { texts: files.len() }.into());
     }
-    let child = model_argument::open(&arguments.model)?;
-    let parent = arguments.against.as_deref().map(model_argument::open).transpose()?;
+    let child = model_argument::open(&arguments.model, console)?;
+    let parent =
+        arguments.against.as_deref().map(|parent| model_argument::open(parent, console)).transpose()?;
     let base = arguments.base.as_deref().map(BaseReader::open).transpose()?;
     let texts = match &base {
         Some(base) => vec![text_of_base(arguments, files.into_iter().next(), &child, base)?],
