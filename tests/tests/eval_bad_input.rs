@@ -68,7 +68,7 @@ fn usage() {
     refused(&twice, 2, &["one text", "2 are given"]);
     refused(&["demo", "--pass-until", "t", "--passes", "1"], 2, &["from 2"]);
     refused(&["demo", "--pass-until", "t", "--temperature", "0"], 2, &["above 0"]);
-    refused(&["demo", "--text", &held_out(), "--biased"], 2, &["--pass-until"]);
+    refused(&["demo", "--text", &held_out(), "--biased"], 2, &["--biased"]);
 }
 
 #[test]

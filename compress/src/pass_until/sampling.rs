@@ -119,7 +119,11 @@ impl<'a> Sampler<'a> {
 /// The token at a place of the cumulated distribution, `place` from 0 to 1.
 fn draw(logits: &[f32], temperature: f32, place: f64) -> u32 {
     let greatest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let weight = |logit: &f32| f64::from(exp((logit - greatest) / temperature));
+    // below exp's range a token is never drawn: not even at place 0, where a weight of 1e-38 would do
+    let weight = |logit: &f32| match (logit - greatest) / temperature {
+        x if x < -87.0 => 0.0,
+        x => f64::from(exp(x)),
+    };
     let total: f64 = logits.iter().map(weight).sum();
     let mut rest = place * total;
     for (token, logit) in logits.iter().enumerate() {
