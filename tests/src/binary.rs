@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on has failed
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -36,8 +37,18 @@ pub fn path() -> PathBuf {
 ///
 /// # Panics
 /// When it cannot be started or ends by a signal.
-pub fn run<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Ran {
-    let output = Command::new(path()).args(arguments).output().expect("the binary starts");
+pub fn run<S: AsRef<OsStr>>(arguments: &[S]) -> Ran {
+    run_with(arguments, &[])
+}
+
+/// Runs it with these environment variables, beside those of the test.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_with<S: AsRef<OsStr>>(arguments: &[S], environment: &[(&str, &OsStr)]) -> Ran {
+    let mut command = Command::new(path());
+    let output =
+        command.args(arguments).envs(environment.iter().copied()).output().expect("the binary starts");
     Ran {
         code: output.status.code().expect("the binary ends by itself"),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

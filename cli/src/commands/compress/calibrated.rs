@@ -26,6 +26,8 @@ const MOST_HELD_OUT: usize = 16;
 /// Options that do not go together.
 #[derive(Debug, thiserror::Error)]
 pub enum CalibratedError {
+    #[error("`--rounding rtn` looks at no text; name another rounding, or leave `--text` and `--imatrix` out")]
+    RtnReadsNothing,
     #[error(
         "an importance matrix is enough for `--rounding weighted` only, and not to choose types; name a type and that rounding"
     )]
@@ -65,6 +67,9 @@ pub fn prepare(
     let request = TypeRequest { base, overrides: arguments.overrides.clone() };
     let plan = plan(checkpoint, &request)?;
     if rounding == Rounding::Rtn {
+        if !arguments.texts.is_empty() || arguments.imatrix.is_some() {
+            return Err(CalibratedError::RtnReadsNothing.into());
+        }
         return Ok(Prepared { plan, held_out: Vec::new(), knowledge: None, importance: None });
     }
     if let Some(path) = &arguments.imatrix {

@@ -1,0 +1,132 @@
+//! What a model loses for its size, by stock presets and by us, judged by stock llama.cpp on text that neither was calibrated on:
+//!
+//! ```text
+//! bench-quality REFERENCE.gguf --text CALIBRATE --judge JUDGE [--chunks N] [--tokens N] [--preset NAME]... [--ours "OPTIONS"]...
+//! ```
+//!
+//! A preset is one of llama-quantize's, with the importance matrix of the calibration text; `NAME:TYPE` stores the token embedding as
+//! TYPE. `--ours` are options of `secateur compress`. It prints a table in Markdown, a row as soon as it is measured.
+
+#![allow(clippy::print_stdout, clippy::print_stderr)] // a developer's command
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use secateur_tests::binary;
+use secateur_tests::judge::{self, Chunks, Divergence, Quantize};
+
+type Failure = Box<dyn Error>;
+
+struct Arguments {
+    reference: PathBuf,
+    calibrate: PathBuf,
+    judge: PathBuf,
+    chunks: usize,
+    tokens: String,
+    presets: Vec<String>,
+    ours: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    match arguments().and_then(|arguments| run(&arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("bench-quality: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn arguments() -> Result<Arguments, Failure> {
+    let (mut reference, mut calibrate, mut judge, mut chunks) = (None, None, None, 20);
+    let (mut presets, mut ours, mut tokens) = (Vec::new(), Vec::new(), "24576".to_owned());
+    let mut typed = std::env::args().skip(1);
+    while let Some(argument) = typed.next() {
+        let mut value = || typed.next().ok_or_else(|| format!("{argument} needs a value"));
+        match argument.as_str() {
+            "--text" => calibrate = Some(PathBuf::from(value()?)),
+            "--judge" => judge = Some(PathBuf::from(value()?)),
+            "--chunks" => chunks = value()?.parse()?,
+            "--tokens" => tokens = value()?,
+            "--preset" => presets.push(value()?),
+            "--ours" => ours.push(value()?),
+            _ => reference = Some(PathBuf::from(argument)),
+        }
+    }
+    Ok(Arguments {
+        reference: reference.ok_or("which REFERENCE.gguf?")?,
+        calibrate: calibrate.ok_or("--text FILE is missing")?,
+        judge: judge.ok_or("--judge FILE is missing")?,
+        chunks,
+        tokens,
+        presets,
+        ours,
+    })
+}
+
+fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let folder = tempfile::tempdir()?;
+    let base = folder.path().join("base");
+    let chunks = Chunks { count: arguments.chunks, length: 512 };
+    let parent = judge::perplexity(&arguments.reference, &arguments.judge, chunks, Some(&base))?;
+    println!("Reference: perplexity {:.2} on {} tokens.\n", parent.perplexity, parent.scored_tokens);
+    println!("| how | bytes | mean KL | 99 % | same top | perplexity | seconds |");
+    println!("|---|---:|---:|---:|---:|---:|---:|");
+    let imatrix = folder.path().join("imatrix.gguf");
+    if !arguments.presets.is_empty() {
+        let text = ["--text".into(), arguments.calibrate.clone().into_os_string()];
+        let options = ["--tokens", &arguments.tokens, "--imatrix"].map(Into::into);
+        secateur(
+            "calibrate",
+            &arguments.reference,
+            &[&text[..], &options, &[imatrix.clone().into()]].concat(),
+        )?;
+    }
+    let child = folder.path().join("child.gguf");
+    for preset in &arguments.presets {
+        let started = Instant::now();
+        let (file_type, embedding) =
+            preset.split_once(':').map_or((preset.as_str(), None), |(a, b)| (a, Some(b)));
+        let how = Quantize {
+            file_type,
+            token_embedding_type: embedding,
+            imatrix: Some(&imatrix),
+            ..Quantize::default()
+        };
+        judge::quantize(&arguments.reference, &child, how)?;
+        row(&format!("llama-quantize {preset}"), &child, &base, started)?;
+    }
+    for options in &arguments.ours {
+        let started = Instant::now();
+        let out = folder.path().join("ours");
+        let mut typed: Vec<std::ffi::OsString> = options.split_whitespace().map(Into::into).collect();
+        typed.extend(["--text".into(), arguments.calibrate.clone().into_os_string()]);
+        typed.extend(["--tokens", &arguments.tokens, "--out"].map(Into::into));
+        typed.push(out.clone().into_os_string());
+        secateur("compress", &arguments.reference, &typed)?;
+        row(&format!("secateur {options}"), &out.join("model.gguf"), &base, started)?;
+    }
+    Ok(())
+}
+
+fn secateur(command: &str, model: &Path, options: &[std::ffi::OsString]) -> Result<(), Failure> {
+    let ran = Command::new(binary::path()).arg(command).arg(model).args(options).output()?;
+    if !ran.status.success() {
+        return Err(String::from_utf8_lossy(&ran.stderr).into_owned().into());
+    }
+    Ok(())
+}
+
+fn row(name: &str, child: &Path, base: &Path, started: Instant) -> Result<(), Failure> {
+    let seconds = started.elapsed().as_secs_f64();
+    let Divergence { mean, mean_error, percentile_99, same_top, perplexity, .. } =
+        judge::divergence(child, base)?;
+    let bytes = std::fs::metadata(child)?.len();
+    println!(
+        "| {name} | {bytes} | {mean:.4} ± {mean_error:.4} | {percentile_99:.3} | {:.1} % | {perplexity:.2} | {seconds:.0} |",
+        100.0 * same_top
+    );
+    Ok(())
+}
