@@ -117,7 +117,7 @@ impl StagedLayer<'_> {
     ) -> Result<(), ForwardError> {
         match (site, &self.layer.attention, &self.layer.feed_forward) {
             (Site::AttentionOutput, Some(attention), _) => {
-                attention.add_output(hidden.values_mut(), input)?
+                attention.add_output(hidden.values_mut(), input)?;
             }
             (Site::FfnDown, _, Some(feed_forward)) => feed_forward.add_output(hidden.values_mut(), input)?,
             _ => return Ok(()),

@@ -62,11 +62,12 @@ impl Sequence<'_> {
         let model = StagedModel::new(self.checkpoint)?;
         for index in 0..layers {
             let known = store.part(Part::Layer(index), &matrices_of(self.checkpoint, Part::Layer(index)));
-            let is_new = known.is_none();
+            let is_known = known.is_some();
+            let mut rounded = known.unwrap_or_default();
             let parent = model.layer(index)?;
             let mut child = model.layer(index)?;
-            let rounded = self.layer(index, &parent, &mut child, &mut streams, known, progress)?;
-            if is_new {
+            self.layer(index, (&parent, &mut child), &mut streams, &mut rounded, is_known, progress)?;
+            if !is_known {
                 store.keep(Part::Layer(index), &rounded)?;
             }
             progress.advance(1);
@@ -117,17 +118,17 @@ impl Sequence<'_> {
         Ok(Hidden::new(values, spec.hidden_size))
     }
 
-    /// Takes both streams through a layer; what is not `known` of its matrices is rounded on the way.
+    /// Takes both streams through a layer, as the parent and the child have it; unless its matrices are known, they are rounded on the
+    /// way.
     fn layer(
         &self,
         index: usize,
-        parent: &StagedLayer,
-        child: &mut StagedLayer,
+        (parent, child): (&StagedLayer, &mut StagedLayer),
         streams: &mut Streams,
-        known: Option<RoundedMatrices>,
+        rounded: &mut RoundedMatrices,
+        is_known: bool,
         progress: &dyn Progress,
-    ) -> Result<RoundedMatrices, CompressError> {
-        let mut rounded = known.clone().unwrap_or_default();
+    ) -> Result<(), CompressError> {
         // of each text, what the site read last: by the parent, by the child
         let mut inputs = vec![(Vec::new(), Vec::new()); streams.parent.len()];
         for site in parent.sites() {
@@ -137,15 +138,15 @@ impl Sequence<'_> {
                 let (of_parent, of_child) = std::mem::take(input);
                 let of_parent = parent.input(site, &streams.parent[text], of_parent)?;
                 let of_child = child.input(site, &streams.child[text], of_child)?;
-                if known.is_none() {
+                if !is_known {
                     moments.add(&of_parent, &of_child, streams.parent[text].tokens())?;
                 }
                 *input = (of_parent, of_child);
             }
-            if known.is_none() {
-                self.site(index, site, &moments, &mut rounded)?;
+            if !is_known {
+                self.site(index, site, &moments, rounded)?;
             }
-            child.replace(site, self.stacked(index, site, &rounded)?)?;
+            child.replace(site, self.stacked(index, site, rounded)?)?;
             if matches!(site, Site::AttentionOutput | Site::FfnDown) {
                 for (text, input) in inputs.iter_mut().enumerate() {
                     let (of_parent, of_child) = std::mem::take(input);
@@ -154,7 +155,7 @@ impl Sequence<'_> {
                 }
             }
         }
-        Ok(rounded)
+        Ok(())
     }
 
     /// Rounds the matrices that read from a site.
@@ -173,10 +174,10 @@ impl Sequence<'_> {
             let rows = self.checkpoint.tensor(id)?;
             let mut weights = vec![0.0; rows.rows() * width];
             rows.read(0..rows.rows(), &mut weights)?;
-            if let (Some(ridge), Some(cross)) = (self.settings.ridge, moments.cross()) {
-                if let Some(target) = asymmetric_target(&weights, width, &cross, &second, ridge)? {
-                    weights = target;
-                }
+            if let (Some(ridge), Some(cross)) = (self.settings.ridge, moments.cross())
+                && let Some(target) = asymmetric_target(&weights, width, &cross, &second, ridge)?
+            {
+                weights = target;
             }
             rounded.insert(id, self.round(id, &weights, &problem)?);
         }

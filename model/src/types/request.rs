@@ -160,11 +160,10 @@ impl TypeRequest {
     /// # Errors
     /// If a pattern matches no matrix.
     pub fn assign(&self, spec: &ModelSpec, id: TensorId, gguf_name: &str, row_len: usize) -> Assigned {
-        let asked = match (named(&self.overrides, gguf_name), self.base) {
-            (Some(tensor_type), _) => tensor_type,
-            (None, TypeChoice::Uniform(tensor_type)) => tensor_type,
-            (None, TypeChoice::Mix(mix)) => mix.tensor_type(spec, id),
-        };
+        let asked = named(&self.overrides, gguf_name).unwrap_or_else(|| match self.base {
+            TypeChoice::Uniform(tensor_type) => tensor_type,
+            TypeChoice::Mix(mix) => mix.tensor_type(spec, id),
+        });
         Assigned { asked, given: fallback(asked, row_len) }
     }
 

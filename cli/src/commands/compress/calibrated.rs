@@ -26,7 +26,9 @@ const MOST_HELD_OUT: usize = 16;
 /// Options that do not go together.
 #[derive(Debug, thiserror::Error)]
 pub enum CalibratedError {
-    #[error("`--rounding rtn` looks at no text; name another rounding, or leave `--text` and `--imatrix` out")]
+    #[error(
+        "`--rounding rtn` looks at no text; name another rounding, or leave `--text` and `--imatrix` out"
+    )]
     RtnReadsNothing,
     #[error(
         "an importance matrix is enough for `--rounding weighted` only, and not to choose types; name a type and that rounding"
@@ -225,12 +227,11 @@ fn cache() -> anyhow::Result<PathBuf> {
 fn diagonals(known: &Known, types: &Types) -> anyhow::Result<Importance> {
     let mut importance = Importance::new();
     for &id in types.keys() {
-        let diagonal = match id.layer {
-            None => known.knowledge.vocabulary_diagonal(id.role),
-            Some(_) => {
-                let moments = known.statistics.input_of(id).map_err(CompressError::from)?;
-                moments.map(|moments| moments.diagonal()).unwrap_or_default()
-            }
+        let diagonal = if id.layer.is_none() {
+            known.knowledge.vocabulary_diagonal(id.role)
+        } else {
+            let moments = known.statistics.input_of(id).map_err(CompressError::from)?;
+            moments.map(|moments| moments.diagonal()).unwrap_or_default()
         };
         if !diagonal.is_empty() {
             importance.insert(id, diagonal);
