@@ -1,5 +1,13 @@
 //! What a device is and what a model costs on it; budgets and their verdicts.
 
 mod budget;
+pub mod catalog;
+pub mod chip;
+pub mod cost;
+pub mod fit;
+pub mod label;
+pub mod measurement;
+mod weight_format;
 
 pub use budget::{Budget, ByteSize, ByteSizeError, Verdict};
+pub use weight_format::{FORMATS, WeightFormat};

@@ -1,0 +1,11 @@
+//! What a model costs on a device: time, memory, energy. Pure arithmetic on a [`Workload`] and a [`Machine`].
+
+mod estimate;
+mod machine;
+mod memory;
+mod workload;
+
+pub use estimate::{Bound, Breakdown, decode, prefill};
+pub use machine::{Machine, effective_cores};
+pub use memory::{CacheType, MemoryUse};
+pub use workload::{CacheGroup, Part, Workload};
