@@ -4,10 +4,15 @@ mod budget;
 pub mod catalog;
 pub mod chip;
 pub mod cost;
+pub mod estimate;
 pub mod fit;
 pub mod label;
+pub mod library;
 pub mod measurement;
+pub mod profile;
+pub mod quantity;
 mod weight_format;
 
 pub use budget::{Budget, ByteSize, ByteSizeError, Verdict};
+pub use estimate::{Estimate, Usage};
 pub use weight_format::{FORMATS, WeightFormat};

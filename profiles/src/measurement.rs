@@ -83,6 +83,9 @@ impl Task {
 
 const GIB: f64 = 1_073_741_824.0;
 
+/// The published measurements that came with this program.
+pub const PUBLISHED: &str = include_str!("../data/measurements.tsv");
+
 /// Reads a table with a head.
 ///
 /// # Errors
@@ -190,6 +193,15 @@ impl Measurement {
     /// True if the row was measured under a limit that its device does not have.
     pub fn is_limited(&self) -> bool {
         self.engine.contains("limited memory") || self.engine.contains("reduced")
+    }
+}
+
+impl Measurement {
+    /// True if the file fills the memory that the device's name states, so that speeds are those of its storage.
+    pub fn exceeds_memory(&self) -> bool {
+        let memory =
+            self.device.split([' ', '(', ')']).find_map(|word| word.strip_suffix("GB")?.parse::<f64>().ok());
+        memory.zip(self.file_bytes).is_some_and(|(memory, file)| file > 0.9 * memory * GIB)
     }
 }
 

@@ -1,10 +1,12 @@
 //! Results as tables: pure functions of plain records, nothing is read or measured here.
 
 pub mod compression;
+pub mod fit;
 mod format;
 pub mod inspection;
 mod table;
 pub mod units;
+pub mod whatif;
 
 pub use format::Format;
 pub use table::{Cell, Column, Table};

@@ -9,13 +9,13 @@ pub struct Machine {
     pub bandwidth: f64,
     /// Seconds per weight in decoding, all threads together, by format.
     pub decode: [f64; FORMATS],
-    /// Seconds per multiplication and addition in prefill, all threads together, by format.
+    /// Seconds per floating-point operation in prefill, all threads together, by format.
     pub prefill: [f64; FORMATS],
     /// Seconds per layer and token that no size explains: launches, barriers, norms.
     pub fixed_per_layer: f64,
     /// How much longer a cached byte takes than a byte of weights.
     pub cached_byte_cost: f64,
-    /// Seconds per multiplication and addition of attention in prefill.
+    /// Seconds per floating-point operation of attention in prefill.
     pub attention: f64,
 }
 

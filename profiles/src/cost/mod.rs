@@ -5,7 +5,7 @@ mod machine;
 mod memory;
 mod workload;
 
-pub use estimate::{Bound, Breakdown, decode, prefill};
+pub use estimate::{BATCH, Bound, Breakdown, decode, prefill};
 pub use machine::{Machine, effective_cores};
 pub use memory::{CacheType, MemoryUse};
 pub use workload::{CacheGroup, Part, Workload};

@@ -42,10 +42,10 @@ pub struct Row {
 }
 
 impl Row {
-    /// The row of a measurement; `None` if it is no speed, does not say which model, or ran under an artificial limit.
+    /// The row of a measurement; `None` if it is no speed, does not say which model, ran under an artificial limit or from storage.
     pub fn new(row: &Measurement) -> Option<Self> {
         let platform = Platform::of(row)?;
-        if row.is_limited() {
+        if row.is_limited() || row.exceeds_memory() {
             return None;
         }
         Some(Self {
@@ -162,13 +162,22 @@ impl Experience {
         }
     }
 
-    /// The constants for a device: its own, its chip's, or the expected ones.
+    /// The constants for a device: its own, its chip's, or the expected ones; with them whether any were measured.
+    ///
+    /// A device has the runtimes that were measured on others with its chip too.
     pub fn constants(&self, device: &str, chip: &str, platform: &Platform) -> (Constants, bool) {
-        let known = self.devices.get(&(device.to_owned(), platform.kind));
-        match known.or_else(|| self.chips.get(&(chip.to_owned(), platform.kind)).filter(|_| !chip.is_empty()))
-        {
-            Some(known) => (known.clone(), true),
-            None => (Constants::expected(&self.priors, platform), false),
+        let own = self.devices.get(&(device.to_owned(), platform.kind));
+        let of_chip = self.chips.get(&(chip.to_owned(), platform.kind)).filter(|_| !chip.is_empty());
+        match (own, of_chip) {
+            (Some(own), Some(of_chip)) => {
+                let mut constants = own.clone();
+                for (name, runtime) in &of_chip.runtimes {
+                    constants.runtimes.entry(name.clone()).or_insert_with(|| runtime.clone());
+                }
+                (constants, true)
+            }
+            (Some(known), None) | (None, Some(known)) => (known.clone(), true),
+            (None, None) => (Constants::expected(&self.priors, platform), false),
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::constants::{Constants, RuntimeConstants, Shared};
 use super::platform::{Kind, Platform, engine_class};
+use super::typical::{decode_operations, prefill_operations};
 use crate::chip::Instructions;
 use crate::{FORMATS, WeightFormat};
 
@@ -27,39 +28,6 @@ struct Levels {
 
 /// One fitted device with its platform.
 pub type Member<'a> = (&'a Platform, &'a Constants);
-
-/// Vector operations per weight, before anything is learned: from the published analysis of a Raspberry Pi 5 and an Apple M2 Max.
-fn decode_seed(format: WeightFormat) -> f64 {
-    use WeightFormat as F;
-    let operations: f64 = match format {
-        F::F32 => 1.0,
-        F::F16 | F::BF16 => 0.5,
-        F::Q8_0 => 0.3,
-        F::Q4_0 | F::Q4_1 | F::IQ4_NL | F::MXFP4 => 0.35,
-        F::Q4_K | F::IQ4_XS | F::Q6_K => 0.42,
-        F::Q5_K | F::Q3_K | F::Q2_K => 0.55,
-        F::Q5_0 | F::Q5_1 => 0.65,
-        F::IQ3_S | F::IQ3_XXS | F::IQ2_S | F::IQ2_XS | F::IQ2_XXS => 1.3,
-    };
-    operations.ln()
-}
-
-/// Vector operations per multiplication and addition in prefill, before anything is learned.
-fn prefill_seed(format: WeightFormat) -> f64 {
-    use WeightFormat as F;
-    let operations: f64 = match format {
-        F::F32 => 0.25,
-        F::F16 | F::BF16 => 0.15,
-        F::Q4_0 | F::IQ4_NL => 0.07,
-        F::Q8_0 => 0.08,
-        F::Q4_K | F::Q4_1 | F::MXFP4 | F::IQ4_XS => 0.1,
-        F::Q6_K | F::Q5_K => 0.13,
-        F::Q3_K | F::Q2_K => 0.17,
-        F::Q5_0 | F::Q5_1 => 0.25,
-        F::IQ3_S | F::IQ3_XXS | F::IQ2_S | F::IQ2_XS | F::IQ2_XXS => 0.3,
-    };
-    operations.ln()
-}
 
 fn shared_seed(kind: Kind) -> Shared {
     let (bandwidth, fixed_per_layer, cached_byte): (f64, f64, f64) = match kind {
@@ -170,8 +138,8 @@ impl Priors {
     /// Before anything is learned.
     pub fn seed() -> Self {
         Self {
-            decode: Levels::seed(decode_seed, -2.5, -2.5),
-            prefill: Levels::seed(prefill_seed, -3.0, -3.0),
+            decode: Levels::seed(|format| decode_operations(format).ln(), -2.5, -2.5),
+            prefill: Levels::seed(|format| prefill_operations(format).ln(), -3.0, -3.0),
             ..Self::default()
         }
     }

@@ -1,0 +1,1 @@
+static EMBEDDED: [(&str, &str); 0] = [];
