@@ -4,7 +4,11 @@ use std::process::ExitCode;
 
 use secateur_compress::CompressError;
 use secateur_model::ModelError;
+use secateur_model::types::RequestError;
+use secateur_profiles::profile::ProfileError;
 
+use crate::commands::profiles::ProfilesError;
+use crate::commands::whatif::WhatIfError;
 use crate::model_argument::ModelArgumentError;
 
 /// How the program ends.
@@ -37,6 +41,21 @@ impl Exit {
                 CompressError::Verification(_) => Self::VerificationFailed,
                 _ => Self::Unusable,
             };
+        }
+        if let Some(error) = error.downcast_ref::<ProfileError>() {
+            return match error {
+                ProfileError::Unreadable { .. } => Self::Unusable,
+                _ => Self::Usage,
+            };
+        }
+        if let Some(error) = error.downcast_ref::<ProfilesError>() {
+            return match error {
+                ProfilesError::UnknownSimd { .. } => Self::Usage,
+                _ => Self::Unusable,
+            };
+        }
+        if error.is::<RequestError>() || error.is::<WhatIfError>() {
+            return Self::Usage;
         }
         if error.is::<ModelError>() || error.is::<ModelArgumentError>() {
             return Self::Unusable;

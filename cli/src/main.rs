@@ -3,7 +3,9 @@
 mod arguments;
 mod commands;
 mod console;
+mod cost_model;
 mod exit;
+mod fit_report;
 mod model_argument;
 
 use std::process::ExitCode;
@@ -21,6 +23,8 @@ fn main() -> ExitCode {
     let result = configure_threads(arguments.global.threads).and_then(|()| match arguments.command {
         Command::Compress(arguments) => commands::compress::run(&arguments, &console),
         Command::Inspect(arguments) => commands::inspect::run(&arguments, &console),
+        Command::Profiles(arguments) => commands::profiles::run(&arguments, &console),
+        Command::Whatif(arguments) => commands::whatif::run(&arguments, &console),
     });
     match result {
         Ok(exit) => exit.into(),

@@ -1,6 +1,8 @@
 //! Results as tables: pure functions of plain records, nothing is read or measured here.
 
+pub mod chart;
 pub mod compression;
+pub mod devices;
 pub mod fit;
 mod format;
 pub mod inspection;

@@ -2,11 +2,15 @@
 
 mod compress;
 mod inspect;
+mod profiles;
+mod whatif;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use compress::CompressArguments;
 pub use inspect::InspectArguments;
+pub use profiles::{ProfilesArguments, ProfilesCommand};
+pub use whatif::{CacheTypeArgument, Sort, WhatIfArguments, type_choices};
 
 /// Cuts a language model to fit a device.
 #[derive(Debug, Parser)]
@@ -51,6 +55,10 @@ pub enum Command {
     Compress(CompressArguments),
     /// Show what a model is, from its headers alone
     Inspect(InspectArguments),
+    /// Devices that costs can be estimated for
+    Profiles(ProfilesArguments),
+    /// Estimate size, memory, speed and energy of a model on devices, from its headers alone
+    Whatif(WhatIfArguments),
 }
 
 fn thread_count(text: &str) -> Result<usize, String> {

@@ -24,7 +24,7 @@ pub fn run(arguments: &CompressArguments, console: &Console) -> anyhow::Result<E
     let checkpoint = model_argument::open(&arguments.model)?;
     let request = TypeRequest { base: arguments.tensor_type, overrides: arguments.overrides.clone() };
     let plan = plan(&checkpoint, &request)?;
-    let budget = Budget { max_size: arguments.max_size };
+    let budget = Budget { max_size: arguments.max_size, ..Budget::default() };
     let verdicts = budget.judge(plan.gguf_bytes);
     let mut record = planned(&checkpoint, &plan);
     match &arguments.out {
@@ -57,8 +57,8 @@ fn announce(verdicts: &[Verdict], console: &Console) -> Exit {
         console.note(&format!(
             "budget missed: {} is {}, model.gguf has {}",
             verdict.limit,
-            shown(verdict.allowed),
-            shown(verdict.found)
+            shown(verdict.allowed as u64),
+            shown(verdict.found as u64)
         ));
     }
     if missed.is_empty() { Exit::Done } else { Exit::BudgetMissed }

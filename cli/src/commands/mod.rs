@@ -2,3 +2,5 @@
 
 pub mod compress;
 pub mod inspect;
+pub mod profiles;
+pub mod whatif;

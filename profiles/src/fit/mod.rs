@@ -17,4 +17,4 @@ pub use device::{Experience, Prediction, Row};
 pub use emit::{Description, ExpectedError, profile};
 pub use platform::{Kind, Platform, engine_class, runtime_name};
 pub use priors::Priors;
-pub use score::{Error, Experiment, Score, Summary, score, summarise};
+pub use score::{Error, Experiment, Score, Summary, error_of, score, summarise};

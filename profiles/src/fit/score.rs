@@ -71,13 +71,14 @@ pub fn score(rows: &[Row]) -> (Experience, Score) {
     let all: Vec<&Row> = rows.iter().collect();
     let experience = Experience::of(&all);
     let mut errors = Vec::new();
-    errors.extend(all.iter().map(|row| error(Experiment::Own, row, &experience)));
+    errors.extend(all.iter().map(|row| error_of(Experiment::Own, row, &experience)));
     leave_models_out(&all, &experience, &mut errors);
     leave_devices_out(&all, &mut errors);
     (experience, Score { errors })
 }
 
-fn error(experiment: Experiment, row: &Row, experience: &Experience) -> Error {
+/// The prediction of a row beside its measurement.
+pub fn error_of(experiment: Experiment, row: &Row, experience: &Experience) -> Error {
     Error {
         experiment,
         id: row.id.clone(),
@@ -103,7 +104,7 @@ fn leave_models_out(rows: &[&Row], experience: &Experience, errors: &mut Vec<Err
         for model in models {
             let (left_out, kept): (Vec<&Row>, Vec<&Row>) = of_chip.iter().partition(|row| row.model == model);
             let refitted = experience.refit(&kept);
-            errors.extend(left_out.into_iter().map(|row| error(Experiment::ModelLeftOut, row, &refitted)));
+            errors.extend(left_out.into_iter().map(|row| error_of(Experiment::ModelLeftOut, row, &refitted)));
         }
     }
 }
@@ -116,7 +117,7 @@ fn leave_devices_out(rows: &[&Row], errors: &mut Vec<Error>) {
         let (unseen, seen): (Vec<&Row>, Vec<&Row>) =
             rows.iter().partition(|row| fold[row.chip.as_str()] == left_out);
         let common = Experience::common(&seen);
-        errors.extend(unseen.into_iter().map(|row| error(Experiment::DeviceLeftOut, row, &common)));
+        errors.extend(unseen.into_iter().map(|row| error_of(Experiment::DeviceLeftOut, row, &common)));
     }
 }
 
