@@ -9,6 +9,7 @@ use secateur_profiles::profile::ProfileError;
 
 use crate::commands::profiles::ProfilesError;
 use crate::commands::whatif::WhatIfError;
+use crate::cost_model::MixError;
 use crate::model_argument::ModelArgumentError;
 
 /// How the program ends.
@@ -54,7 +55,7 @@ impl Exit {
                 _ => Self::Unusable,
             };
         }
-        if error.is::<RequestError>() || error.is::<WhatIfError>() {
+        if error.is::<RequestError>() || error.is::<WhatIfError>() || error.is::<MixError>() {
             return Self::Usage;
         }
         if error.is::<ModelError>() || error.is::<ModelArgumentError>() {

@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use crate::cost::{
-    Bound, Breakdown, CacheType, Machine, MemoryUse, Workload, decode, effective_cores, prefill,
+    Bound, Breakdown, CacheType, Machine, MemoryUse, ROUTING_SKEW, Workload, decode, effective_cores,
+    expert_reads, prefill,
 };
 use crate::fit::typical;
 use crate::profile::{Hardware, Processor, Profile, Runtime};
@@ -90,11 +91,10 @@ pub fn with_machine(
     let mut prefill_time = prefill(machine, workload, prompt, 0.0);
     let storage = hardware.storage.as_ref().map(|speed| speed.value * 1e6);
     if memory.total() > usable_memory {
-        // pages are dropped in the order of their last use, so a pass over a file that is too large finds none of them
         let speed = storage.unwrap_or(100e6);
-        decode_time.storage = workload.bytes_per_token() / speed;
-        let stored: f64 = workload.layers.iter().map(|part| part.stored_bytes).sum();
-        prefill_time.storage = stored * (prompt / crate::cost::BATCH).ceil() / prompt.max(1.0) / speed;
+        let missing = memory.total() - usable_memory;
+        (decode_time.storage, prefill_time.storage) =
+            storage_times(workload, missing, speed, prompt, decode_time.context + decode_time.layers);
     }
     let first_decode = decode(machine, workload, prompt, usage.cache).total() + decode_time.storage;
     let first_token = prompt * prefill_time.total() + first_decode;
@@ -113,6 +113,22 @@ pub fn with_machine(
         prefill_time,
         decode_error: runtime.decode_error.value / 100.0,
         prefill_error: runtime.prefill_error.value / 100.0,
+    }
+}
+
+/// Seconds that a decoded token and a prompt token wait for storage when `missing` bytes do not fit memory; `hidden` seconds of a token run
+/// beside the reads where the router allows it.
+fn storage_times(workload: &Workload, missing: f64, speed: f64, prompt: f64, hidden: f64) -> (f64, f64) {
+    let passes = (prompt / crate::cost::BATCH).ceil() / prompt.max(1.0);
+    let stored: f64 = workload.layers.iter().map(|part| part.stored_bytes).sum();
+    match &workload.experts {
+        Some(experts) if missing < experts.stored => {
+            let reads = expert_reads(experts, experts.stored - missing, ROUTING_SKEW) / speed;
+            let beside = if experts.routed_early { hidden.min(reads) } else { 0.0 };
+            (reads - beside, passes * missing / speed)
+        }
+        // pages are dropped in the order of their last use, so a pass over a file that is too large finds none of them
+        _ => (workload.bytes_per_token() / speed, stored * passes / speed),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a device is and what a model costs on it; budgets and their verdicts.
 
+pub mod architecture;
 mod budget;
 pub mod catalog;
 pub mod chip;
@@ -11,6 +12,7 @@ pub mod library;
 pub mod measurement;
 pub mod profile;
 pub mod quantity;
+pub mod vision;
 mod weight_format;
 
 pub use budget::{Budget, ByteSize, ByteSizeError, Verdict};

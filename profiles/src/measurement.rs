@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use secateur_model::TensorType;
+
+use crate::architecture::{Architecture, ExpertSizes, Experts};
 use crate::catalog::Sizes;
 use crate::cost::Workload;
 use crate::label::labelled;
@@ -171,6 +174,9 @@ impl Measurement {
 
     /// The model as the formulas see it, `None` if the row does not say enough.
     pub fn workload(&self) -> Option<Arc<Workload>> {
+        if let Some(model) = experts_by_name(&self.model) {
+            return Some(Arc::new(model.workload(uniform_type(&self.quant)?)));
+        }
         let parameters = self.parameters.or_else(|| parameters_in(&self.model));
         let active = active_parameters(&self.model, parameters);
         let sizes = match (active, Sizes::of_name(&self.model), parameters) {
@@ -203,6 +209,44 @@ impl Measurement {
             self.device.split([' ', '(', ')']).find_map(|word| word.strip_suffix("GB")?.parse::<f64>().ok());
         memory.zip(self.file_bytes).is_some_and(|(memory, file)| file > 0.9 * memory * GIB)
     }
+}
+
+/// Well-known models with experts: width, layers, heads, experts, experts per token, channels, vocabulary, from their published configs.
+fn experts_by_name(model: &str) -> Option<Architecture> {
+    let name = model.to_ascii_lowercase();
+    let (hidden_size, layers, (heads, kv_heads, head_size), (count, used, width), vocabulary_size) =
+        match name.as_str() {
+            name if name.contains("smallthinker-4b") => (1536, 32, (12, 2, 128), (32, 4, 768), 151_936),
+            name if name.contains("smallthinker-21b") => (2560, 52, (28, 4, 128), (64, 6, 768), 151_936),
+            name if name.contains("qwen3-30b-a3b") => (2048, 48, (32, 4, 128), (128, 8, 768), 151_936),
+            name if name.contains("gpt-oss-20b") => (2880, 24, (64, 8, 64), (32, 4, 2880), 201_088),
+            name if name.contains("olmoe-1b-7b") => (2048, 16, (16, 16, 128), (64, 8, 1024), 50_304),
+            _ => return None,
+        };
+    let routed_early = name.contains("smallthinker");
+    let experts = Experts { count, used, routed_early };
+    Some(Architecture::of_experts(&ExpertSizes {
+        hidden_size,
+        layers,
+        heads,
+        kv_heads,
+        head_size,
+        experts,
+        width,
+        vocabulary_size,
+        tied: false,
+    }))
+}
+
+/// The type that most of a file with this label has.
+fn uniform_type(label: &str) -> Option<TensorType> {
+    let label = label.split(' ').next()?.to_ascii_lowercase();
+    let plain = label
+        .trim_start_matches("ud-")
+        .trim_end_matches("_m")
+        .trim_end_matches("_s")
+        .trim_end_matches("_4_4");
+    TensorType::from_name(plain)
 }
 
 /// Parameters that a token passes through, for the mixtures of experts whose names tell.

@@ -15,8 +15,28 @@ pub struct WhatIf {
     pub parameters: u64,
     /// Tokens of the prompt.
     pub prompt: usize,
+    /// The image before the prompt, by the rule that cuts it; the first counts. Empty without an image.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub image: Vec<ImageRow>,
     /// One for each combination.
     pub rows: Vec<WhatIfRow>,
+}
+
+/// An image as tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ImageRow {
+    /// How the grid is chosen.
+    pub rule: &'static str,
+    /// Columns and rows of tiles.
+    pub grid: String,
+    /// Tiles, with one of the whole image.
+    pub tiles: usize,
+    /// Before downsampling.
+    pub patches: usize,
+    /// After it.
+    pub tokens: usize,
+    /// Passes of prefill.
+    pub chunks: usize,
 }
 
 /// One combination of device, runtime, type and context. All numbers are estimated.
@@ -77,8 +97,33 @@ pub struct Advice {
 }
 
 impl WhatIf {
-    /// One row for each combination.
-    pub fn table(&self) -> Table {
+    /// The image, if there is one, and a row for each combination.
+    pub fn tables(&self) -> Vec<Table> {
+        let image = (!self.image.is_empty()).then(|| self.image_table());
+        image.into_iter().chain([self.table()]).collect()
+    }
+
+    fn image_table(&self) -> Table {
+        let row = |row: &ImageRow| {
+            let counts =
+                [row.tiles, row.patches, row.tokens, row.chunks].map(|count| Cell::Text(count.to_string()));
+            [row.rule.into(), row.grid.as_str().into()].into_iter().chain(counts).collect()
+        };
+        Table {
+            title: "The image as tokens".into(),
+            columns: vec![
+                Column::new("rule", "rule"),
+                Column::new("grid", "grid"),
+                Column::new("tiles", "tiles"),
+                Column::new("patches", "patches"),
+                Column::new("tokens", "tokens"),
+                Column::new("chunks", "chunks"),
+            ],
+            rows: self.image.iter().map(row).collect(),
+        }
+    }
+
+    fn table(&self) -> Table {
         Table {
             title: format!(
                 "{}, {} weights, prompt of {} tokens; every number is estimated",

@@ -29,6 +29,9 @@ pub struct WhatIfArguments {
     /// Tokens of the prompt
     #[arg(long, value_name = "TOKENS", default_value = "256", value_parser = tokens)]
     pub prompt: usize,
+    /// An image before the prompt, in pixels, as BlueLM-V-3B cuts it into tiles
+    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = pixels)]
+    pub image: Option<(usize, usize)>,
     /// How keys and values are cached
     #[arg(long, value_enum, default_value_t)]
     pub cache_type: CacheTypeArgument,
@@ -114,6 +117,15 @@ fn tokens(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(tokens @ 1..=100_000_000) => Ok(tokens),
         _ => Err("expected a number of tokens from 1".to_owned()),
+    }
+}
+
+fn pixels(text: &str) -> Result<(usize, usize), String> {
+    let sides =
+        text.split_once('x').and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
+    match sides {
+        Some((width @ 1..=100_000, height @ 1..=100_000)) => Ok((width, height)),
+        _ => Err("expected width and height in pixels, for example 1080x2400".to_owned()),
     }
 }
 

@@ -121,7 +121,7 @@ fn matches(
     for name in models {
         let model = CostModel::open(name)?;
         let workload = model.workload(None)?;
-        let context = context.min(model.spec.context_length);
+        let context = context.min(model.context_length());
         let usage =
             Usage { context, prompt: 256, cache: secateur_profiles::cost::CacheType::F16, threads: None };
         for profile in &profiles {

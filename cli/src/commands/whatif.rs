@@ -6,9 +6,10 @@ use secateur_profiles::cost::{Bound, CacheType, Machine, Workload};
 use secateur_profiles::estimate::{advice, estimate, machine};
 use secateur_profiles::profile::{Profile, ProfileError, Runtime};
 use secateur_profiles::quantity::Basis;
+use secateur_profiles::vision::{Rule, Vision};
 use secateur_profiles::{Budget, Estimate, Usage, library};
 use secateur_reports::chart::{Chart, Series};
-use secateur_reports::whatif::{Advice, WhatIf, WhatIfRow};
+use secateur_reports::whatif::{Advice, ImageRow, WhatIf, WhatIfRow};
 
 use crate::arguments::{CacheTypeArgument, Sort, WhatIfArguments, type_choices};
 use crate::console::Console;
@@ -35,17 +36,20 @@ pub fn run(arguments: &WhatIfArguments, console: &Console) -> anyhow::Result<Exi
         (None, None) => return Ok(Exit::Usage),
     };
     check_contexts(&arguments.context, &model)?;
+    let image = arguments.image.map(|(width, height)| image_rows(width, height));
+    let relaxed = image.as_ref().and_then(|rows| rows.first()).map_or(0, |row| row.tokens);
     let mut record = WhatIf {
         schema: 1,
         model: model.name.clone(),
         parameters: model.parameters(),
-        prompt: arguments.prompt,
-        rows: rows(arguments, &profiles, &choices, &model)?,
+        prompt: arguments.prompt + relaxed,
+        image: image.unwrap_or_default(),
+        rows: rows(arguments, relaxed, &profiles, &choices, &model)?,
     };
     if let Some(sort) = arguments.sort {
         sort_rows(&mut record.rows, sort);
     }
-    console.result(&record, &[record.table()])?;
+    console.result(&record, &record.tables())?;
     notes(&record, &model, console);
     if let Some(file) = &arguments.chart {
         draw(arguments, &profiles, &choices, &model, file.as_deref(), console)?;
@@ -68,7 +72,7 @@ pub fn load_profiles(names: &[String]) -> Result<Vec<Profile>, ProfileError> {
 }
 
 fn check_contexts(contexts: &[usize], model: &CostModel) -> Result<(), WhatIfError> {
-    let longest = model.spec.context_length;
+    let longest = model.context_length();
     match contexts.iter().find(|asked| **asked > longest) {
         Some(&asked) => Err(WhatIfError::ContextTooLong { asked, longest }),
         None => Ok(()),
@@ -77,6 +81,7 @@ fn check_contexts(contexts: &[usize], model: &CostModel) -> Result<(), WhatIfErr
 
 fn rows(
     arguments: &WhatIfArguments,
+    image_tokens: usize,
     profiles: &[Profile],
     choices: &[TypeChoice],
     model: &CostModel,
@@ -96,7 +101,7 @@ fn rows(
             for &context in &arguments.context {
                 let usage = Usage {
                     context,
-                    prompt: arguments.prompt,
+                    prompt: arguments.prompt + image_tokens,
                     cache: arguments.cache_type.into(),
                     threads: None,
                 };
@@ -229,6 +234,27 @@ fn explain(workload: &Workload, machine: &Machine, estimate: &Estimate, usage: &
         memory.runtime / 1e6
     ));
     lines
+}
+
+/// The image under the three rules that are in use; the first is the one that counts.
+fn image_rows(width: usize, height: usize) -> Vec<ImageRow> {
+    let rules = [
+        ("relaxed (BlueLM-V)", Rule::Relaxed { threshold: 0.1 }),
+        ("most pixels (LLaVA-NeXT)", Rule::MostPixels),
+        ("nearest proportions (InternVL 1.5)", Rule::NearestProportions { tiles: 12 }),
+    ];
+    let row = |(name, rule)| {
+        let image = Vision::BLUELM_V.tokens(width, height, rule);
+        ImageRow {
+            rule: name,
+            grid: format!("{}:{}", image.grid.columns, image.grid.rows),
+            tiles: image.tiles,
+            patches: image.patches,
+            tokens: image.tokens,
+            chunks: image.chunks,
+        }
+    };
+    rules.into_iter().map(row).collect()
 }
 
 fn sort_rows(rows: &mut [WhatIfRow], sort: Sort) {

@@ -34,6 +34,19 @@ pub struct CacheGroup {
     pub window: Option<usize>,
 }
 
+/// Experts that can be left in storage until a token needs them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ExpertBytes {
+    /// In each layer.
+    pub count: usize,
+    /// Of all experts.
+    pub stored: f64,
+    /// Of those that one token passes through.
+    pub used: f64,
+    /// The router sees the layer's input, so that experts are read while attention runs ("SmallThinker").
+    pub routed_early: bool,
+}
+
 /// A model as the cost formulas see it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Workload {
@@ -57,6 +70,8 @@ pub struct Workload {
     pub caches: Vec<CacheGroup>,
     /// Bytes of state that do not grow with the context.
     pub state_bytes: f64,
+    /// Experts, if it has any.
+    pub experts: Option<ExpertBytes>,
     /// Longest context that the model was trained for.
     pub context_length: usize,
 }
@@ -101,6 +116,7 @@ impl Workload {
             widest: spec.layers.iter().map(width).max().unwrap_or(0),
             caches: cache_groups(spec),
             state_bytes: 0.0,
+            experts: None,
             context_length: spec.context_length,
         }
     }

@@ -97,7 +97,7 @@ fn write_profiles(
         let profile = profile(
             &about,
             experience,
-            expected_error(score, &about.device, &about.chip.name, &rows_of(measurements)),
+            expected_error(score, &about.device, &about.chip.name, &chips(measurements)),
         )
         .ok_or_else(|| format!("{}: the chip has no such processor", about.id))?;
         written.insert(profile.id.clone(), serde_saphyr::to_string(&profile)?);
@@ -114,7 +114,7 @@ fn write_profiles(
 }
 
 /// The chip of each device of the table.
-fn rows_of(measurements: &[Measurement]) -> BTreeMap<String, String> {
+fn chips(measurements: &[Measurement]) -> BTreeMap<String, String> {
     measurements.iter().map(|row| (row.device.clone(), row.soc.clone())).collect()
 }
 
