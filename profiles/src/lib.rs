@@ -2,6 +2,7 @@
 
 pub mod architecture;
 mod budget;
+pub mod calibrate;
 pub mod catalog;
 pub mod chip;
 pub mod cost;

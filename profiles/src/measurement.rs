@@ -203,11 +203,15 @@ impl Measurement {
 }
 
 impl Measurement {
-    /// True if the file fills the memory that the device's name states, so that speeds are those of its storage.
-    pub fn exceeds_memory(&self) -> bool {
-        let memory =
-            self.device.split([' ', '(', ')']).find_map(|word| word.strip_suffix("GB")?.parse::<f64>().ok());
-        memory.zip(self.file_bytes).is_some_and(|(memory, file)| file > 0.9 * memory * GIB)
+    /// True if a file of so many bytes fills the memory that the device's name states, so that speeds are those of its storage.
+    pub fn exceeds_memory(&self, file_bytes: f64) -> bool {
+        let stated = |word: &str| match (word.strip_suffix("GB"), word.strip_suffix("MB")) {
+            (Some(number), _) => number.parse::<f64>().ok().map(|number| number * GIB),
+            (None, Some(number)) => number.parse::<f64>().ok().map(|number| number * GIB / 1024.0),
+            (None, None) => None,
+        };
+        let memory = self.device.split([' ', '(', ')']).find_map(stated);
+        memory.is_some_and(|memory| self.file_bytes.unwrap_or(file_bytes) > 0.9 * memory)
     }
 }
 

@@ -49,6 +49,11 @@ def greedy(stock, arguments):
     return {"ids": ids, "text": model.text(ids)}
 
 
+def speed(stock, arguments):
+    """As llama-bench -o json: tokens per second of a prompt and of generation, the median of several runs each."""
+    return measure.speed(llama.Model(stock, arguments.model), arguments.model, arguments.type, arguments.repetitions)
+
+
 def perplexity(stock, arguments):
     """As llama-perplexity: the perplexity of a text, and on request the base file of a divergence."""
     model = llama.Model(stock, arguments.model)
@@ -109,6 +114,9 @@ def _parse(arguments):
     options = command(greedy)
     options.add_argument("prompt")
     options.add_argument("count", type=int)
+    options = command(speed)
+    options.add_argument("type", help="what the type is called, for example Q4_0")
+    options.add_argument("--repetitions", type=int, default=5)
     options = command(perplexity)
     options.add_argument("text")
     options.add_argument("--ctx", type=int, default=512)

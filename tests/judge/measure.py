@@ -5,6 +5,9 @@ first of each replaced by BOS where the model adds one, the second half of each 
 """
 
 import math
+import os
+import statistics
+import time
 
 import numpy
 
@@ -53,6 +56,40 @@ def greedy(model, prompt, count):
         ids.append(token)
         tokens = [token]
     return ids
+
+
+def speed(model, path, type_name, repetitions, prompt=64, generated=16):
+    """Entries of llama-bench: a prompt of `prompt` tokens, and `generated` tokens one by one; medians, since other programs run."""
+    context = llama.Context(model, max(prompt, generated) + 1)
+    tokens = [1 + index % 1000 for index in range(prompt)]
+    prefills, decodes = [], []
+    for _ in range(repetitions + 1):
+        context.clear()
+        start = time.perf_counter()
+        context.logits(tokens, first=prompt - 1)
+        prefills.append(time.perf_counter() - start)
+        context.clear()
+        start = time.perf_counter()
+        for token in tokens[:generated]:
+            context.logits([token])
+        decodes.append(time.perf_counter() - start)
+    about = model.description()
+
+    def entry(n_prompt, n_gen, seconds):
+        return {
+            "model_filename": os.fspath(path),
+            "model_type": f"{about['architecture']} {type_name}",
+            "model_size": about["tensor_bytes"],
+            "model_n_params": about["parameters"],
+            "n_threads": llama.THREADS,
+            "n_prompt": n_prompt,
+            "n_gen": n_gen,
+            "n_depth": 0,
+            "avg_ts": (n_prompt + n_gen) / seconds,
+        }
+
+    # the first run of each warms up
+    return [entry(prompt, 0, statistics.median(prefills[1:])), entry(0, generated, statistics.median(decodes[1:]))]
 
 
 def perplexity(model, text, n_ctx, chunks, save_base):

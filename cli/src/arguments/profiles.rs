@@ -42,6 +42,18 @@ pub enum ProfilesCommand {
         #[arg(long, value_name = "SIMD")]
         simd: Option<String>,
     },
+    /// Make a profile of this machine
+    Calibrate {
+        /// What `llama-bench -o json` reported here; without it, only memory is measured
+        #[arg(long, value_name = "FILE")]
+        bench: Option<PathBuf>,
+        /// Id of the profile
+        #[arg(long, default_value = "this-machine")]
+        id: String,
+        /// Write the profile here [default: print it]
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
     /// Make a profile of a device that somebody measured
     Fit {
         /// A table of measurements, tab-separated

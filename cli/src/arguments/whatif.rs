@@ -23,8 +23,8 @@ pub struct WhatIfArguments {
     /// Type of all matrices or a mix, as in `compress`, or `all`; can be repeated [default: as stored]
     #[arg(long = "type", value_name = "TYPE", value_delimiter = ',')]
     pub types: Vec<String>,
-    /// Longest context in tokens; can be repeated
-    #[arg(long, value_name = "TOKENS", default_value = "2048", value_delimiter = ',', value_parser = tokens)]
+    /// Longest context in tokens; can be repeated [default: 2048, or the model's if that is shorter]
+    #[arg(long, value_name = "TOKENS", value_delimiter = ',', value_parser = tokens)]
     pub context: Vec<usize>,
     /// Tokens of the prompt
     #[arg(long, value_name = "TOKENS", default_value = "256", value_parser = tokens)]

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use secateur_model::atomic_file::write_file;
+use secateur_profiles::calibrate::{self as measure, BenchError, detect, read_bench, read_speeds};
 use secateur_profiles::chip::Chip;
 use secateur_profiles::fit::{
     Description, ExpectedError, Experience, Experiment, Row, Score, error_of, profile, report,
@@ -33,6 +34,8 @@ pub enum ProfilesError {
     NoRows { path: std::path::PathBuf },
     #[error("`{}`: {source}", path.display())]
     Table { path: std::path::PathBuf, source: MeasurementError },
+    #[error("`{}`: {source}", path.display())]
+    Bench { path: std::path::PathBuf, source: BenchError },
     #[error("`{}` cannot be read: {source}", path.display())]
     Unreadable { path: std::path::PathBuf, source: std::io::Error },
 }
@@ -52,6 +55,9 @@ pub fn run(arguments: &ProfilesArguments, console: &Console) -> anyhow::Result<E
         }
         ProfilesCommand::Match { models, profiles, context, simd } => {
             matches(models, profiles, *context, simd.as_deref(), console)
+        }
+        ProfilesCommand::Calibrate { bench, id, out } => {
+            calibrate(bench.as_deref(), id, out.as_deref(), console)
         }
         ProfilesCommand::Fit { table, id, memory, out } => fit(table, id, *memory, out.as_deref(), console),
         ProfilesCommand::Score { table, unseen } => score(table, *unseen, console),
@@ -203,16 +209,48 @@ fn fit(table: &Path, id: &str, memory: f64, out: Option<&Path>, console: &Consol
         ..ExpectedError::default()
     };
     let profile = profile(&about, &experience, error).context("the table's chip has no such processor")?;
-    match out {
-        Some(path) => {
-            let text = serde_saphyr::to_string(&profile)?;
-            write_file(path, text.as_bytes())
-                .with_context(|| format!("{} cannot be written", path.display()))?;
-            console.note(&format!("wrote {}, fitted to {} rows", path.display(), rows.len()));
-        }
-        None => console.document(&profile)?,
-    }
+    write_or_print(&profile, out, console)?;
     Ok(Exit::Done)
+}
+
+/// A profile of this machine.
+fn calibrate(bench: Option<&Path>, id: &str, out: Option<&Path>, console: &Console) -> anyhow::Result<Exit> {
+    let text = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let machine = detect(&text("/proc/cpuinfo"), &text("/proc/meminfo"), threads);
+    let rows = match bench {
+        None => Vec::new(),
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| ProfilesError::Unreadable { path: path.to_owned(), source })?;
+            read_bench(&text).map_err(|source| ProfilesError::Bench { path: path.to_owned(), source })?
+        }
+    };
+    let speeds = read_speeds(threads);
+    for speed in &speeds {
+        console.note(&format!("{} threads read {:.1} GB/s", speed.threads, speed.gigabytes_per_second));
+    }
+    let calibrated = measure::calibrate(&machine, &speeds, &rows, id)?;
+    match calibrated.error {
+        Some(error) => console.note(&format!(
+            "fitted to {} speeds of llama-bench, median error {}",
+            calibrated.rows,
+            secateur_reports::units::percent(error)
+        )),
+        None => {
+            console.note("without a report of llama-bench, the runtime is what such processors usually do")
+        }
+    }
+    write_or_print(&calibrated.profile, out, console)?;
+    Ok(Exit::Done)
+}
+
+fn write_or_print(profile: &Profile, out: Option<&Path>, console: &Console) -> anyhow::Result<()> {
+    let Some(path) = out else { return console.document(profile) };
+    let text = serde_saphyr::to_string(profile)?;
+    write_file(path, text.as_bytes()).with_context(|| format!("{} cannot be written", path.display()))?;
+    console.note(&format!("wrote {}", path.display()));
+    Ok(())
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -35,7 +35,7 @@ pub fn run(arguments: &WhatIfArguments, console: &Console) -> anyhow::Result<Exi
         // clap asks for one of them
         (None, None) => return Ok(Exit::Usage),
     };
-    check_contexts(&arguments.context, &model)?;
+    let contexts = contexts(&arguments.context, &model)?;
     let image = arguments.image.map(|(width, height)| image_rows(width, height));
     let relaxed = image.as_ref().and_then(|rows| rows.first()).map_or(0, |row| row.tokens);
     let mut record = WhatIf {
@@ -44,7 +44,7 @@ pub fn run(arguments: &WhatIfArguments, console: &Console) -> anyhow::Result<Exi
         parameters: model.parameters(),
         prompt: arguments.prompt + relaxed,
         image: image.unwrap_or_default(),
-        rows: rows(arguments, relaxed, &profiles, &choices, &model)?,
+        rows: rows(arguments, &contexts, relaxed, &profiles, &choices, &model)?,
     };
     if let Some(sort) = arguments.sort {
         sort_rows(&mut record.rows, sort);
@@ -52,7 +52,7 @@ pub fn run(arguments: &WhatIfArguments, console: &Console) -> anyhow::Result<Exi
     console.result(&record, &record.tables())?;
     notes(&record, &model, console);
     if let Some(file) = &arguments.chart {
-        draw(arguments, &profiles, &choices, &model, file.as_deref(), console)?;
+        draw(arguments, &contexts, &profiles, &choices, &model, file.as_deref(), console)?;
     }
     let missed = record.rows.iter().any(|row| !row.missed.is_empty());
     Ok(if missed { Exit::BudgetMissed } else { Exit::Done })
@@ -71,16 +71,23 @@ pub fn load_profiles(names: &[String]) -> Result<Vec<Profile>, ProfileError> {
     Ok(profiles)
 }
 
-fn check_contexts(contexts: &[usize], model: &CostModel) -> Result<(), WhatIfError> {
+/// Contexts when nobody says.
+const USUAL_CONTEXT: usize = 2048;
+
+fn contexts(asked: &[usize], model: &CostModel) -> Result<Vec<usize>, WhatIfError> {
     let longest = model.context_length();
-    match contexts.iter().find(|asked| **asked > longest) {
+    if asked.is_empty() {
+        return Ok(vec![USUAL_CONTEXT.min(longest)]);
+    }
+    match asked.iter().find(|asked| **asked > longest) {
         Some(&asked) => Err(WhatIfError::ContextTooLong { asked, longest }),
-        None => Ok(()),
+        None => Ok(asked.to_vec()),
     }
 }
 
 fn rows(
     arguments: &WhatIfArguments,
+    contexts: &[usize],
     image_tokens: usize,
     profiles: &[Profile],
     choices: &[TypeChoice],
@@ -98,7 +105,7 @@ fn rows(
     for profile in profiles {
         let runtime = runtime_of(profile, arguments.runtime.as_deref())?;
         for (name, workload) in &workloads {
-            for &context in &arguments.context {
+            for &context in contexts {
                 let usage = Usage {
                     context,
                     prompt: arguments.prompt + image_tokens,
@@ -292,13 +299,14 @@ const POINTS: usize = 24;
 
 fn draw(
     arguments: &WhatIfArguments,
+    contexts: &[usize],
     profiles: &[Profile],
     choices: &[TypeChoice],
     model: &CostModel,
     file: Option<&std::path::Path>,
     console: &Console,
 ) -> anyhow::Result<()> {
-    let longest = arguments.context.iter().copied().max().unwrap_or(1);
+    let longest = contexts.iter().copied().max().unwrap_or(1);
     let mut series = Vec::new();
     for profile in profiles {
         let runtime = runtime_of(profile, arguments.runtime.as_deref())?;

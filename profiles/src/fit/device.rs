@@ -8,6 +8,7 @@ use super::least_squares::{Normal, minimise};
 use super::platform::{Kind, Platform, runtime_name};
 use super::priors::Priors;
 use crate::FORMATS;
+use crate::chip::Chip;
 use crate::cost::{CacheType, Machine, Workload, decode, prefill};
 use crate::measurement::{Measurement, Task};
 
@@ -44,8 +45,19 @@ pub struct Row {
 impl Row {
     /// The row of a measurement; `None` if it is no speed, does not say which model, ran under an artificial limit or from storage.
     pub fn new(row: &Measurement) -> Option<Self> {
-        let platform = Platform::of(row)?;
-        if row.is_limited() || row.exceeds_memory() {
+        Self::on(row, Platform::of(row)?)
+    }
+
+    /// The same on a chip that no table knows.
+    pub fn on_chip(row: &Measurement, chip: &Chip) -> Option<Self> {
+        let mut row = Self::on(row, Platform::new(chip, &row.device, &row.backend, &row.engine)?)?;
+        row.chip.clone_from(&chip.name);
+        Some(row)
+    }
+
+    fn on(row: &Measurement, platform: Platform) -> Option<Self> {
+        let workload = row.workload()?;
+        if row.is_limited() || row.exceeds_memory(workload.file_bytes) {
             return None;
         }
         Some(Self {
@@ -57,7 +69,7 @@ impl Row {
             runtime: runtime_name(&row.engine),
             threads: platform.threads_or(row.threads),
             platform,
-            workload: row.workload()?,
+            workload,
             task: row.task()?,
             seconds: row.seconds()?,
         })
