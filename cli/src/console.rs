@@ -52,7 +52,7 @@ impl Console {
     }
 
     /// Prints a document that is JSON by its nature.
-    pub fn document_as_json(&self, document: &impl Serialize) -> anyhow::Result<()> {
+    pub fn json_document(document: &impl Serialize) -> anyhow::Result<()> {
         print(&format!("{}\n", serde_json::to_string_pretty(document)?))
     }
 

@@ -165,6 +165,17 @@ pub fn greedy(model: &Path, prompt: &str, count: usize) -> Result<Continuation, 
     ask(judge("greedy").arg(model).arg(prompt).arg(count.to_string()), &())
 }
 
+/// Tokens per second of a prompt of 64 tokens and of 16 generated ones, as `llama-bench -o json` reports them; `tensor_type` is what the
+/// report calls the type.
+///
+/// # Errors
+/// As [`next_token`].
+pub fn speed(model: &Path, tensor_type: &str, repetitions: usize) -> Result<serde_json::Value, JudgeError> {
+    let mut command = judge("speed");
+    command.arg(model).arg(tensor_type).arg("--repetitions").arg(repetitions.to_string());
+    ask(&mut command, &())
+}
+
 /// How well a model foresees a text, as llama-perplexity has it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Perplexity {

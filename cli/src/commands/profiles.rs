@@ -50,7 +50,7 @@ pub fn run(arguments: &ProfilesArguments, console: &Console) -> anyhow::Result<E
         }
         ProfilesCommand::Check { files } => check(files, console),
         ProfilesCommand::Schema => {
-            console.document_as_json(&Profile::json_schema())?;
+            Console::json_document(&Profile::json_schema())?;
             Ok(Exit::Done)
         }
         ProfilesCommand::Match { models, profiles, context, simd } => {
@@ -238,7 +238,7 @@ fn calibrate(bench: Option<&Path>, id: &str, out: Option<&Path>, console: &Conso
             secateur_reports::units::percent(error)
         )),
         None => {
-            console.note("without a report of llama-bench, the runtime is what such processors usually do")
+            console.note("without a report of llama-bench, the runtime is what such processors usually do");
         }
     }
     write_or_print(&calibrated.profile, out, console)?;

@@ -333,14 +333,12 @@ fn draw(
         y: "tokens/s".into(),
         series,
     };
-    match file {
-        Some(path) => secateur_model::atomic_file::write_file(path, chart.svg().as_bytes())
-            .with_context(|| format!("{} cannot be written", path.display())),
-        None => {
-            console.note(&chart.terminal(72, 16));
-            Ok(())
-        }
-    }
+    let Some(path) = file else {
+        console.note(&chart.terminal(72, 16));
+        return Ok(());
+    };
+    secateur_model::atomic_file::write_file(path, chart.svg().as_bytes())
+        .with_context(|| format!("{} cannot be written", path.display()))
 }
 
 impl From<CacheTypeArgument> for CacheType {

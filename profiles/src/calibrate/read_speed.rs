@@ -21,8 +21,10 @@ const PASSES: usize = 7;
 pub fn read_speeds(most_threads: usize) -> Vec<ReadSpeed> {
     // pages that were never written would all be the same one
     let buffer: Vec<u64> = (0..BYTES as u64 / 8).collect();
-    let mut counts: Vec<usize> =
-        (0..).map(|exponent| 1 << exponent).take_while(|threads| *threads < most_threads).collect();
+    let mut counts: Vec<usize> = (0..usize::BITS - 1)
+        .map(|exponent| 1 << exponent)
+        .take_while(|threads| *threads < most_threads)
+        .collect();
     counts.push(most_threads);
     counts.into_iter().map(|threads| read_speed(&buffer, threads)).collect()
 }

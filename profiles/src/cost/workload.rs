@@ -132,6 +132,7 @@ impl Workload {
     }
 
     /// The same model in a file of another size: what its maker's mix of types really weighs.
+    #[must_use]
     pub fn scaled_to(mut self, file_bytes: f64) -> Self {
         let ratio = file_bytes / self.file_bytes;
         for part in self.layers.iter_mut().chain(&mut self.output) {

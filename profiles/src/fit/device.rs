@@ -129,6 +129,7 @@ impl Experience {
     }
 
     /// Learns what is common, then fits the rows of one chip with it; the others keep their constants.
+    #[must_use]
     pub fn refit(&self, rows: &[&Row]) -> Self {
         let by_chip = grouped(rows, Row::chip_key);
         let mut experience = Self { priors: self.priors.clone(), ..Self::default() };

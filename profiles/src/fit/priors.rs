@@ -161,6 +161,7 @@ impl Priors {
     }
 
     /// Learns anew from devices that were fitted with these priors.
+    #[must_use]
     pub fn learn(&self, members: &[Member]) -> Self {
         let seed = Self::seed();
         let mut learned = Self::default();

@@ -21,14 +21,13 @@ pub fn decode_operations(format: WeightFormat) -> f64 {
 pub fn prefill_operations(format: WeightFormat) -> f64 {
     use WeightFormat as F;
     match format {
-        F::F32 => 0.25,
         F::F16 | F::BF16 => 0.15,
         F::Q4_0 | F::IQ4_NL => 0.07,
         F::Q8_0 => 0.08,
         F::Q4_K | F::Q4_1 | F::MXFP4 | F::IQ4_XS => 0.1,
         F::Q6_K | F::Q5_K => 0.13,
         F::Q3_K | F::Q2_K => 0.17,
-        F::Q5_0 | F::Q5_1 => 0.25,
+        F::F32 | F::Q5_0 | F::Q5_1 => 0.25,
         F::IQ3_S | F::IQ3_XXS | F::IQ2_S | F::IQ2_XS | F::IQ2_XXS => 0.3,
     }
 }
