@@ -273,8 +273,13 @@ fn score(table: &Path, unseen: bool, console: &Console) -> anyhow::Result<Exit> 
     let known: Vec<&Row> = published.iter().collect();
     let experience = if unseen { Experience::common(&known) } else { Experience::of(&known) };
     let errors = rows.iter().map(|row| {
-        let fitted = experience.predict(row).is_fitted;
-        error_of(if fitted { Experiment::ModelLeftOut } else { Experiment::DeviceLeftOut }, row, &experience)
+        let is_seen = published.iter().any(|seen| seen.is_same_measurement(row));
+        let experiment = match (is_seen, experience.predict(row).is_fitted) {
+            (true, _) => Experiment::Own,
+            (false, true) => Experiment::RowLeftOut,
+            (false, false) => Experiment::DeviceLeftOut,
+        };
+        error_of(experiment, row, &experience)
     });
     let score = Score { errors: errors.collect() };
     let record: FitReport = to_report(

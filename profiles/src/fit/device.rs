@@ -75,6 +75,17 @@ impl Row {
         })
     }
 
+    /// True if another row says the same of the same run.
+    pub fn is_same_measurement(&self, other: &Self) -> bool {
+        self.device == other.device
+            && self.model == other.model
+            && self.quant == other.quant
+            && self.runtime == other.runtime
+            && self.threads == other.threads
+            && self.task == other.task
+            && self.seconds == other.seconds
+    }
+
     /// Predicted seconds per token.
     pub fn predict(&self, machine: &Machine) -> f64 {
         match self.task {

@@ -17,6 +17,13 @@ pub struct Group {
     pub prefill: Option<Summary>,
 }
 
+impl Group {
+    /// True if it has any prediction.
+    fn is_filled(&self) -> bool {
+        self.decode.is_some() || self.prefill.is_some()
+    }
+}
+
 /// Errors from the whole to the particular.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Groups {
@@ -30,13 +37,15 @@ pub struct Groups {
 
 /// Groups smaller than this have no meaningful percentile.
 const SMALLEST: usize = 10;
-const EXPERIMENTS: [Experiment; 3] = [Experiment::Own, Experiment::ModelLeftOut, Experiment::DeviceLeftOut];
+const EXPERIMENTS: [Experiment; 4] =
+    [Experiment::Own, Experiment::RowLeftOut, Experiment::ModelLeftOut, Experiment::DeviceLeftOut];
 
 impl Experiment {
     /// As tables name it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Own => "nothing",
+            Self::RowLeftOut => "the row",
             Self::ModelLeftOut => "the model",
             Self::DeviceLeftOut => "the device",
         }
@@ -47,20 +56,26 @@ impl Experiment {
 pub fn groups(score: &Score) -> Groups {
     let by = |key: fn(&Error) -> &str| {
         let names: BTreeSet<&str> = score.errors.iter().map(key).collect();
-        let large = names.into_iter().filter(|name| {
-            let rows = score.errors.iter().filter(|e| e.experiment == Experiment::Own && key(e) == *name);
-            rows.count() >= SMALLEST
-        });
-        let experiments = [Experiment::ModelLeftOut, Experiment::DeviceLeftOut];
+        let rows = |experiment: Experiment, name: &str| {
+            score.errors.iter().filter(|error| error.experiment == experiment && key(error) == name).count()
+        };
+        let large = names
+            .into_iter()
+            .filter(|name| EXPERIMENTS.into_iter().any(|experiment| rows(experiment, name) >= SMALLEST));
+        let experiments = [Experiment::RowLeftOut, Experiment::ModelLeftOut, Experiment::DeviceLeftOut];
         large
             .flat_map(|name| {
                 experiments.map(|experiment| group(score, experiment, name, |error| key(error) == name))
             })
-            .filter(|group| group.decode.is_some() || group.prefill.is_some())
+            .filter(Group::is_filled)
             .collect()
     };
     Groups {
-        overall: EXPERIMENTS.into_iter().map(|experiment| group(score, experiment, "", |_| true)).collect(),
+        overall: EXPERIMENTS
+            .into_iter()
+            .map(|experiment| group(score, experiment, "", |_| true))
+            .filter(Group::is_filled)
+            .collect(),
         devices: by(|error| &error.device),
         types: by(|error| &error.quant),
     }

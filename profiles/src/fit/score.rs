@@ -12,6 +12,8 @@ use super::device::{Experience, Row};
 pub enum Experiment {
     /// Nothing.
     Own,
+    /// The row, on a device that it knows.
+    RowLeftOut,
     /// The row's model, on any device with the row's chip.
     ModelLeftOut,
     /// Every device with the row's chip.
