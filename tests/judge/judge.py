@@ -50,8 +50,8 @@ def greedy(stock, arguments):
 
 
 def speed(stock, arguments):
-    """As llama-bench -o json: tokens per second of a prompt and of generation, the median of several runs each."""
-    return measure.speed(llama.Model(stock, arguments.model), arguments.model, arguments.type, arguments.repetitions)
+    """As llama-bench -o json: tokens per second of a prompt and of generation, the fastest of several runs each."""
+    return measure.speed(llama.Model(stock, arguments.model), arguments.model, arguments.type, arguments.threads, arguments.repetitions)
 
 
 def perplexity(stock, arguments):
@@ -116,6 +116,7 @@ def _parse(arguments):
     options.add_argument("count", type=int)
     options = command(speed)
     options.add_argument("type", help="what the type is called, for example Q4_0")
+    options.add_argument("--threads", type=int, default=llama.THREADS)
     options.add_argument("--repetitions", type=int, default=5)
     options = command(perplexity)
     options.add_argument("text")

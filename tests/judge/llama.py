@@ -301,11 +301,11 @@ class Model:
 class Context:
     """One sequence being computed. Flash attention is left to llama.cpp, as its own tools do by default."""
 
-    def __init__(self, model, length):
+    def __init__(self, model, length, threads=THREADS):
         self.llama, self.model, self.length = model.llama, model, length
         params = self.llama.context_default_params()
         params.n_ctx = params.n_batch = length  # the most tokens of one call; computed 512 at a time, as by default
-        params.n_threads = params.n_threads_batch = THREADS
+        params.n_threads = params.n_threads_batch = threads
         self.handle = self.llama.init_from_model(model.handle, params)
         if not self.handle:
             raise self.llama.complaint(f"no context of {length} tokens")

@@ -6,7 +6,6 @@ first of each replaced by BOS where the model adds one, the second half of each 
 
 import math
 import os
-import statistics
 import time
 
 import numpy
@@ -58,12 +57,13 @@ def greedy(model, prompt, count):
     return ids
 
 
-def speed(model, path, type_name, repetitions, prompt=64, generated=16):
-    """Entries of llama-bench: a prompt of `prompt` tokens, and `generated` tokens one by one; medians, since other programs run."""
-    context = llama.Context(model, max(prompt, generated) + 1)
+def speed(model, path, type_name, threads, repetitions, prompt=64, generated=16):
+    """Entries of llama-bench: a prompt of `prompt` tokens, and `generated` tokens one by one; the fastest run each, since
+    other programs make a run slower and never faster."""
+    context = llama.Context(model, max(prompt, generated) + 1, threads)
     tokens = [1 + index % 1000 for index in range(prompt)]
     prefills, decodes = [], []
-    for _ in range(repetitions + 1):
+    for _ in range(repetitions):
         context.clear()
         start = time.perf_counter()
         context.logits(tokens, first=prompt - 1)
@@ -81,15 +81,14 @@ def speed(model, path, type_name, repetitions, prompt=64, generated=16):
             "model_type": f"{about['architecture']} {type_name}",
             "model_size": about["tensor_bytes"],
             "model_n_params": about["parameters"],
-            "n_threads": llama.THREADS,
+            "n_threads": threads,
             "n_prompt": n_prompt,
             "n_gen": n_gen,
             "n_depth": 0,
             "avg_ts": (n_prompt + n_gen) / seconds,
         }
 
-    # the first run of each warms up
-    return [entry(prompt, 0, statistics.median(prefills[1:])), entry(0, generated, statistics.median(decodes[1:]))]
+    return [entry(prompt, 0, min(prefills)), entry(0, generated, min(decodes))]
 
 
 def perplexity(model, text, n_ctx, chunks, save_base):

@@ -165,14 +165,19 @@ pub fn greedy(model: &Path, prompt: &str, count: usize) -> Result<Continuation, 
     ask(judge("greedy").arg(model).arg(prompt).arg(count.to_string()), &())
 }
 
-/// Tokens per second of a prompt of 64 tokens and of 16 generated ones, as `llama-bench -o json` reports them; `tensor_type` is what the
-/// report calls the type.
+/// Tokens per second of a prompt of 64 tokens and of 16 generated ones, as `llama-bench -o json` reports them, on one thread: two wait for
+/// each other busily, which takes ever longer beside other programs. `tensor_type` is what the report calls the type.
 ///
 /// # Errors
 /// As [`next_token`].
 pub fn speed(model: &Path, tensor_type: &str, repetitions: usize) -> Result<serde_json::Value, JudgeError> {
     let mut command = judge("speed");
-    command.arg(model).arg(tensor_type).arg("--repetitions").arg(repetitions.to_string());
+    command
+        .arg(model)
+        .arg(tensor_type)
+        .args(["--threads", "1"])
+        .arg("--repetitions")
+        .arg(repetitions.to_string());
     ask(&mut command, &())
 }
 

@@ -253,16 +253,14 @@ fn a_report_of_llama_bench_becomes_a_profile_of_this_machine() {
     let folder = tempfile::tempdir().unwrap();
     let (report, profile) = (folder.path().join("bench.json"), folder.path().join("here.yaml"));
     let model = fixture(SMOLLM2);
-    let entries = judge::speed(&model, "Q4_1", 2).unwrap();
+    let entries = judge::speed(&model, "Q4_1", 5).unwrap();
     fs::write(&report, entries.to_string()).unwrap();
     let [report, profile] = [&report, &profile].map(|path| path.to_str().unwrap());
     let ran = binary::run(&["profiles", "calibrate", "--bench", report, "--out", profile]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert!(ran.stderr.contains("fitted to 2 speeds"), "{}", ran.stderr);
-    let measured = entries[1]["avg_ts"].as_f64().unwrap();
-    let record =
-        json(&["whatif", model.to_str().unwrap(), "--profile", profile, "--context", "32", "--json"]);
-    let predicted = rows(&record)[0]["decode_tokens_per_second"].as_f64().unwrap();
-    // the one type that was measured, at the depth at which it was
-    assert!((predicted / measured - 1.0).abs() < 0.1, "{predicted} {measured}");
+    let error = ran.stderr.split("median error ").nth(1).and_then(|text| text.split(' ').next()).unwrap();
+    // of two speeds on one thread, which the constants of one type can both meet
+    assert!(error.parse::<f64>().unwrap() < 10.0, "{}", ran.stderr);
+    assert_eq!(binary::run(&["profiles", "check", profile]).code, 0);
 }

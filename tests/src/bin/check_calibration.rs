@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let checkpoint = Checkpoint::open(&fixture(name))?;
         for tensor_type in TYPES {
             let file = write(&checkpoint, tensor_type, folder.path())?;
-            let report = judge::speed(&file, &tensor_type.to_uppercase(), 7)?;
+            let report = judge::speed(&file, &tensor_type.to_uppercase(), 15)?;
             rows.extend(read_bench(&report.to_string())?);
         }
     }
