@@ -84,6 +84,7 @@ pub fn profile(about: &Description, experience: &Experience, error: ExpectedErro
     let text =
         "other devices of the kind: the means that `fit-profiles` learns from profiles/data/measurements.tsv";
     sources.insert("kind".into(), text.into());
+    sources.insert("table".into(), "profiles/data/devices.tsv: what such devices usually have".into());
     sources.insert("runtime".into(), "docs/profiles.md, section Memory".into());
     if is_fitted {
         sources.insert("fit".into(), format!("fitted by `fit-profiles` to {}", about.measured_in.join(" ")));
@@ -127,8 +128,8 @@ fn hardware(about: &Description, platform: &Platform, constants: &Constants, is_
             simd: simd(platform.instructions),
         }]
     };
-    let storage = about.storage.map(|speed| Quantity::new(speed, Basis::Assumed, "specification"));
-    let power = about.power.map(|watts| Quantity::new(watts, Basis::Measured, "specification"));
+    let storage = about.storage.map(|speed| Quantity::new(speed, Basis::Assumed, "table"));
+    let power = about.power.map(|watts| Quantity::new(watts, Basis::Assumed, "table"));
     Hardware {
         chip: about.chip.name.clone(),
         processor: match platform.kind {
@@ -138,7 +139,7 @@ fn hardware(about: &Description, platform: &Platform, constants: &Constants, is_
         },
         clusters,
         memory: Quantity::new(about.memory, Basis::Derived, "specification"),
-        usable_memory: Quantity::new(about.usable_memory, Basis::Assumed, "specification"),
+        usable_memory: Quantity::new(about.usable_memory, Basis::Assumed, "table"),
         specified_bandwidth: Quantity::new(about.chip.bandwidth, specified, "specification"),
         bandwidth: thread_counts(platform).into_iter().map(at).collect(),
         storage,
@@ -199,7 +200,7 @@ fn runtime(
         fixed_per_layer: Quantity::new(constants.shared.fixed_per_layer.exp() * 1e6, basis, source),
         cached_byte: Quantity::new(constants.shared.cached_byte.exp(), basis, source),
         attention: Quantity::new(constants.shared.attention.exp(), basis, source),
-        weights_in_memory: Quantity::new(1.0, Basis::Measured, "runtime"),
+        weights_in_memory: Quantity::new(1.0, Basis::Assumed, "runtime"),
         own_memory: Quantity::new(20.0, Basis::Assumed, "runtime"),
         decode_error: Quantity::new(decode_error, basis, source),
         prefill_error: Quantity::new(prefill_error, basis, source),
