@@ -54,6 +54,11 @@ impl Console {
         print(&serde_saphyr::to_string(document)?)
     }
 
+    /// Prints a document that is JSON by its nature.
+    pub fn json_document(document: &impl Serialize) -> anyhow::Result<()> {
+        print(&format!("{}\n", serde_json::to_string_pretty(document)?))
+    }
+
     /// Tells the user something that is not the result.
     pub fn note(&self, message: &str) {
         if !self.quiet && !self.json {

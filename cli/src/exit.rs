@@ -9,10 +9,15 @@ use secateur_compress::pass_until::TaskError;
 use secateur_compress::statistics::StatisticsError;
 use secateur_hub::{HubError, IdError};
 use secateur_model::ModelError;
+use secateur_model::types::RequestError;
+use secateur_profiles::profile::ProfileError;
 
 use crate::cache::NoCacheFolder;
 use crate::commands::compress::CalibratedError;
 use crate::commands::eval::EvalError;
+use crate::commands::profiles::ProfilesError;
+use crate::commands::whatif::WhatIfError;
+use crate::cost_model::MixError;
 use crate::model_argument::ModelArgumentError;
 
 /// How the program ends.
@@ -81,7 +86,23 @@ impl Exit {
                 _ => Self::Unusable,
             };
         }
-        if error.is::<IdError>() {
+        if let Some(error) = error.downcast_ref::<ProfileError>() {
+            return match error {
+                ProfileError::Unreadable { .. } => Self::Unusable,
+                _ => Self::Usage,
+            };
+        }
+        if let Some(error) = error.downcast_ref::<ProfilesError>() {
+            return match error {
+                ProfilesError::UnknownSimd { .. } => Self::Usage,
+                _ => Self::Unusable,
+            };
+        }
+        if error.is::<IdError>()
+            || error.is::<RequestError>()
+            || error.is::<WhatIfError>()
+            || error.is::<MixError>()
+        {
             return Self::Usage;
         }
         if error.is::<ModelError>() || error.is::<ModelArgumentError>() {

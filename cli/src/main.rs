@@ -4,7 +4,9 @@ mod arguments;
 mod cache;
 mod commands;
 mod console;
+mod cost_model;
 mod exit;
+mod fit_report;
 mod hub_settings;
 mod model_argument;
 mod transfer;
@@ -27,7 +29,9 @@ fn main() -> ExitCode {
         Command::Compress(arguments) => commands::compress::run(&arguments, seed, &console),
         Command::Eval(arguments) => commands::eval::run(&arguments, seed, &console),
         Command::Inspect(arguments) => commands::inspect::run(&arguments, &console),
+        Command::Profiles(arguments) => commands::profiles::run(&arguments, &console),
         Command::Pull(arguments) => commands::pull::run(&arguments, &console),
+        Command::Whatif(arguments) => commands::whatif::run(&arguments, &console),
     });
     match result {
         Ok(exit) => exit.into(),

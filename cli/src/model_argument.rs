@@ -19,6 +19,7 @@ pub enum ModelArgumentError {
 }
 
 /// A checkpoint whose tensors need not be there.
+#[derive(Debug)]
 pub struct Headers {
     pub checkpoint: Checkpoint,
     /// What it was read from, if that is only there for the moment.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Estimate;
+
 /// A number of bytes as people write it: `80MB`, `1.5 GiB`, `98362432`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -41,37 +43,66 @@ impl std::str::FromStr for ByteSize {
 }
 
 /// Limits; what is not set is not limited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Budget {
     /// Largest size of model.gguf.
     pub max_size: Option<ByteSize>,
+    /// Most memory at the peak.
+    pub max_memory: Option<ByteSize>,
+    /// Fewest decoded tokens per second.
+    pub min_decode: Option<f64>,
+    /// Fewest prompt tokens per second.
+    pub min_prefill: Option<f64>,
+    /// Longest time to the first token, in seconds.
+    pub max_ttft: Option<f64>,
 }
 
 /// One limit and what was found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Verdict {
     /// The limit's name, as its flag.
     pub limit: &'static str,
     /// In the limit's unit.
-    pub allowed: u64,
+    pub allowed: f64,
     /// In the limit's unit.
-    pub found: u64,
+    pub found: f64,
 }
 
 impl Verdict {
-    /// True if the limit is kept.
+    /// True if the limit is kept. Limits are named `max-…` or `min-…`.
     pub fn is_kept(&self) -> bool {
-        self.found <= self.allowed
+        if self.limit.starts_with("min") { self.found >= self.allowed } else { self.found <= self.allowed }
     }
 }
 
 impl Budget {
     /// Judges a file of this size.
     pub fn judge(&self, gguf_bytes: u64) -> Vec<Verdict> {
-        let size =
-            self.max_size.map(|ByteSize(allowed)| Verdict { limit: "max-size", allowed, found: gguf_bytes });
-        size.into_iter().collect()
+        let verdict = |ByteSize(allowed): ByteSize| Verdict {
+            limit: "max-size",
+            allowed: allowed as f64,
+            found: gguf_bytes as f64,
+        };
+        self.max_size.map(verdict).into_iter().collect()
+    }
+
+    /// Judges what a model would cost.
+    pub fn judge_estimate(&self, estimate: &Estimate) -> Vec<Verdict> {
+        let mut verdicts = self.judge(estimate.file_bytes);
+        let memory = self.max_memory.map(|ByteSize(bytes)| bytes as f64);
+        let limits = [
+            ("max-memory", memory, estimate.memory.total()),
+            ("min-decode", self.min_decode, estimate.decode),
+            ("min-prefill", self.min_prefill, estimate.prefill),
+            ("max-ttft", self.max_ttft, estimate.first_token),
+        ];
+        verdicts.extend(
+            limits.into_iter().filter_map(|(limit, allowed, found)| {
+                allowed.map(|allowed| Verdict { limit, allowed, found })
+            }),
+        );
+        verdicts
     }
 }
 
@@ -93,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_limit_may_be_reached_but_not_passed() {
-        let budget = Budget { max_size: Some(ByteSize(100)) };
+        let budget = Budget { max_size: Some(ByteSize(100)), ..Budget::default() };
         assert!(budget.judge(100).iter().all(Verdict::is_kept));
         assert!(!budget.judge(101).iter().all(Verdict::is_kept));
         assert!(Budget::default().judge(u64::MAX).is_empty());

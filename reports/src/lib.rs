@@ -1,14 +1,18 @@
 //! Results as tables: pure functions of plain records, nothing is read or measured here.
 
 pub mod calibration;
+pub mod chart;
 pub mod compression;
+pub mod devices;
 pub mod evaluation;
+pub mod fit;
 mod format;
 pub mod inspection;
 pub mod pass_rates;
 pub mod pull;
 mod table;
 pub mod units;
+pub mod whatif;
 
 pub use format::Format;
 pub use table::{Cell, Column, Table};

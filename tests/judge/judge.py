@@ -56,6 +56,11 @@ def prefill(stock, arguments):
     return measure.prefill(llama.Model(stock, arguments.model), json.load(sys.stdin), arguments.runs)
 
 
+def speed(stock, arguments):
+    """As llama-bench -o json: tokens per second of a prompt and of generation, the fastest of several runs each."""
+    return measure.speed(llama.Model(stock, arguments.model), arguments.model, arguments.type, arguments.threads, arguments.repetitions)
+
+
 def perplexity(stock, arguments):
     """As llama-perplexity: the perplexity of a text, and on request the base file of a divergence."""
     model = llama.Model(stock, arguments.model)
@@ -139,6 +144,10 @@ def _parse(arguments):
     options.add_argument("prompt")
     options.add_argument("count", type=int)
     command(prefill).add_argument("runs", type=int)
+    options = command(speed)
+    options.add_argument("type", help="what the type is called, for example Q4_0")
+    options.add_argument("--threads", type=int, default=llama.THREADS)
+    options.add_argument("--repetitions", type=int, default=5)
     options = command(perplexity)
     options.add_argument("text")
     options.add_argument("--ctx", type=int, default=512)

@@ -306,11 +306,11 @@ class Context:
     """One sequence being computed. Flash attention is left to llama.cpp, as its own tools do by default; with a callback,
     which sees every tensor of the graph, keys and values are kept in f32."""
 
-    def __init__(self, model, length, callback=None):
+    def __init__(self, model, length, callback=None, threads=THREADS):
         self.llama, self.model, self.length = model.llama, model, length
         params = self.llama.context_default_params()
         params.n_ctx = params.n_batch = length  # the most tokens of one call; computed 512 at a time, as by default
-        params.n_threads = params.n_threads_batch = THREADS
+        params.n_threads = params.n_threads_batch = threads
         self.callback = callback  # llama.cpp keeps only a pointer: this keeps it alive
         if callback:
             params.cb_eval = ctypes.cast(callback, c_void_p)

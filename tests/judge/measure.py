@@ -5,6 +5,7 @@ first of each replaced by BOS where the model adds one, the second half of each 
 """
 
 import math
+import os
 import time
 
 import numpy
@@ -66,6 +67,40 @@ def prefill(model, tokens, runs):
         context.logits(tokens, first=len(tokens) - 1)
         seconds.append(time.perf_counter() - start)
     return {"seconds": seconds[1:]}  # the first warms up
+
+
+def speed(model, path, type_name, threads, repetitions, prompt=64, generated=16):
+    """Entries of llama-bench: a prompt of `prompt` tokens, and `generated` tokens one by one; the fastest run each, since
+    other programs make a run slower and never faster."""
+    context = llama.Context(model, max(prompt, generated) + 1, threads=threads)
+    tokens = [1 + index % 1000 for index in range(prompt)]
+    prefills, decodes = [], []
+    for _ in range(repetitions):
+        context.clear()
+        start = time.perf_counter()
+        context.logits(tokens, first=prompt - 1)
+        prefills.append(time.perf_counter() - start)
+        context.clear()
+        start = time.perf_counter()
+        for token in tokens[:generated]:
+            context.logits([token])
+        decodes.append(time.perf_counter() - start)
+    about = model.description()
+
+    def entry(n_prompt, n_gen, seconds):
+        return {
+            "model_filename": os.fspath(path),
+            "model_type": f"{about['architecture']} {type_name}",
+            "model_size": about["tensor_bytes"],
+            "model_n_params": about["parameters"],
+            "n_threads": threads,
+            "n_prompt": n_prompt,
+            "n_gen": n_gen,
+            "n_depth": 0,
+            "avg_ts": (n_prompt + n_gen) / seconds,
+        }
+
+    return [entry(prompt, 0, min(prefills)), entry(0, generated, min(decodes))]
 
 
 def perplexity(model, text, n_ctx, chunks, save_base):

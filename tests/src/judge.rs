@@ -179,6 +179,22 @@ pub fn prefill(model: &Path, tokens: &[u32], runs: usize) -> Result<Vec<f64>, Ju
     Ok(answer.seconds)
 }
 
+/// Tokens per second of a prompt of 64 tokens and of 16 generated ones, as `llama-bench -o json` reports them, on one thread: two wait for
+/// each other busily, which takes ever longer beside other programs. `tensor_type` is what the report calls the type.
+///
+/// # Errors
+/// As [`next_token`].
+pub fn speed(model: &Path, tensor_type: &str, repetitions: usize) -> Result<serde_json::Value, JudgeError> {
+    let mut command = judge("speed");
+    command
+        .arg(model)
+        .arg(tensor_type)
+        .args(["--threads", "1"])
+        .arg("--repetitions")
+        .arg(repetitions.to_string());
+    ask(&mut command, &())
+}
+
 /// How well a model foresees a text, as llama-perplexity has it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Perplexity {

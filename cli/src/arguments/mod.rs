@@ -4,7 +4,9 @@ mod calibrate;
 mod compress;
 mod eval;
 mod inspect;
+mod profiles;
 mod pull;
+mod whatif;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -12,7 +14,9 @@ pub use calibrate::CalibrateArguments;
 pub use compress::CompressArguments;
 pub use eval::EvalArguments;
 pub use inspect::InspectArguments;
+pub use profiles::{ProfilesArguments, ProfilesCommand};
 pub use pull::PullArguments;
+pub use whatif::{CacheTypeArgument, Sort, WhatIfArguments, type_choices};
 
 /// Cuts a language model to fit a device.
 #[derive(Debug, Parser)]
@@ -69,6 +73,10 @@ pub enum Command {
     Inspect(InspectArguments),
     /// Fetch a model from the Hugging Face Hub into the cache that Python's huggingface_hub shares
     Pull(PullArguments),
+    /// Devices that costs can be estimated for
+    Profiles(ProfilesArguments),
+    /// Estimate size, memory, speed and energy of a model on devices, from its headers alone
+    Whatif(WhatIfArguments),
 }
 
 fn thread_count(text: &str) -> Result<usize, String> {

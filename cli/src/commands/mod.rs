@@ -5,4 +5,6 @@ pub mod compress;
 pub mod eval;
 pub mod inspect;
 pub mod pass_until;
+pub mod profiles;
 pub mod pull;
+pub mod whatif;

@@ -108,6 +108,13 @@ impl std::str::FromStr for TypeChoice {
     }
 }
 
+impl TypeChoice {
+    /// Everything that `--type` takes: the plain types, then the mixes.
+    pub fn all() -> impl Iterator<Item = Self> {
+        WRITABLE.into_iter().map(Self::Uniform).chain(Mix::ALL.into_iter().map(Self::Mix))
+    }
+}
+
 impl std::fmt::Display for TypeChoice {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

@@ -28,7 +28,7 @@ pub fn run(arguments: &CompressArguments, seed: u64, console: &Console) -> anyho
     let progress = console.progress();
     let prepared = prepare(arguments, &checkpoint, seed, &progress)?;
     let plan = &prepared.plan;
-    let budget = Budget { max_size: arguments.max_size };
+    let budget = Budget { max_size: arguments.max_size, ..Budget::default() };
     let verdicts = budget.judge(plan.gguf_bytes);
     let mut record = planned(&checkpoint, plan);
     match &arguments.out {
@@ -60,8 +60,8 @@ fn announce(verdicts: &[Verdict], console: &Console) -> Exit {
         console.note(&format!(
             "budget missed: {} is {}, model.gguf has {}",
             verdict.limit,
-            shown(verdict.allowed),
-            shown(verdict.found)
+            shown(verdict.allowed as u64),
+            shown(verdict.found as u64)
         ));
     }
     if missed.is_empty() { Exit::Done } else { Exit::BudgetMissed }
