@@ -149,3 +149,73 @@ fn greatest_distance(tensor: &TensorPlan) -> f64 {
         _ => 0.15,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use secateur_model::demo;
+    use secateur_model::gguf::Gguf;
+    use secateur_model::stored::FileBytes;
+    use secateur_model::types::{TypeChoice, TypeRequest};
+
+    use super::*;
+    use crate::apply::write_gguf;
+    use crate::plan;
+    use crate::progress::Silent;
+
+    /// The demo in a type, written to a file.
+    fn written(folder: &Path) -> (Checkpoint, Plan, std::path::PathBuf) {
+        let source = Checkpoint::from_gguf_bytes(demo::NAME, FileBytes::Static(demo::GGUF)).unwrap();
+        let base = TypeChoice::Uniform(TensorType::Q4_0);
+        let plan = plan(&source, &TypeRequest { base, overrides: Vec::new() }).unwrap();
+        let path = folder.join("model.gguf");
+        write_gguf(&source, &plan, &path, None, &Silent).unwrap();
+        (source, plan, path)
+    }
+
+    #[test]
+    fn what_was_damaged_after_it_was_written_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (source, plan, path) = written(folder.path());
+        assert!(verify(&source, &plan, &path, None, &Silent).is_ok());
+        let whole = std::fs::read(&path).unwrap();
+        let failure = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            match verify(&source, &plan, &path, None, &Silent).unwrap_err() {
+                CompressError::Verification(error) => error,
+                other => panic!("{other}"),
+            }
+        };
+        // the scale of a block becomes 64 times as large
+        let gguf = Gguf::open(&path).unwrap();
+        let tensor = gguf.tensors.iter().find(|tensor| tensor.name == "blk.1.ffn_up.weight").unwrap();
+        let mut damaged = whole.clone();
+        for block in damaged[tensor.offset as usize..][..tensor.bytes as usize].chunks_exact_mut(18).take(200)
+        {
+            block[1] ^= 0x18;
+        }
+        let error = failure(&damaged);
+        assert!(
+            matches!(&error, VerificationError::Distance { tensor, .. } if tensor == "blk.1.ffn_up.weight"),
+            "{error}"
+        );
+
+        let error = failure(&whole[..whole.len() - 32]);
+        assert!(matches!(error, VerificationError::Unreadable(_)), "{error}");
+    }
+
+    #[test]
+    fn rows_that_are_not_what_was_rounded_are_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, plan, path) = written(folder.path());
+        let written = Checkpoint::open(&path).unwrap();
+        let tensor = plan.tensors.iter().find(|tensor| tensor.name == "blk.0.ffn_down.weight").unwrap();
+        let rows = written.tensor(tensor.id).unwrap();
+        let mut rounded: Vec<u8> =
+            (0..rows.rows()).flat_map(|row| rows.raw_row(row).unwrap().to_vec()).collect();
+        assert!(check_rows(tensor, &rows, &rounded).is_ok());
+        let row_bytes = rounded.len() / rows.rows();
+        rounded[3 * row_bytes] ^= 1;
+        let error = check_rows(tensor, &rows, &rounded).unwrap_err();
+        assert!(matches!(error, VerificationError::Row { row: 3, .. }), "{error}");
+    }
+}

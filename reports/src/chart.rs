@@ -2,13 +2,15 @@
 
 use std::fmt::Write as _;
 
-/// Some lines over one axis. Both axes start at zero.
+/// Some lines over one axis. The vertical axis starts at zero.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chart {
     /// What it shows.
     pub title: String,
     /// Name of the horizontal axis.
     pub x: String,
+    /// Where the horizontal axis starts.
+    pub start: f64,
     /// Name of the vertical axis.
     pub y: String,
     /// The lines.
@@ -36,13 +38,18 @@ impl Chart {
         (x, y)
     }
 
+    /// How far along the horizontal axis, from 0 to 1.
+    fn along(&self, x: f64, most_x: f64) -> f64 {
+        (x - self.start) / (most_x - self.start).max(f64::MIN_POSITIVE)
+    }
+
     /// Letters on a grid of so many columns and rows, with a legend.
     pub fn terminal(&self, columns: usize, rows: usize) -> String {
         let (most_x, most_y) = self.most();
         let mut grid = vec![vec![b' '; columns]; rows];
         for (index, series) in self.series.iter().enumerate() {
             for (x, y) in &series.points {
-                let column = ((x / most_x) * (columns - 1) as f64).round() as usize;
+                let column = (self.along(*x, most_x) * (columns - 1) as f64).round() as usize;
                 let row = rows - 1 - ((y / most_y) * (rows - 1) as f64).round() as usize;
                 grid[row][column] = LETTERS[index % LETTERS.len()];
             }
@@ -54,7 +61,13 @@ impl Chart {
             let _ = writeln!(text, "{}", line.trim_end());
         }
         let _ = writeln!(text, "{:>9} └{}", self.y, "─".repeat(columns));
-        let _ = writeln!(text, "{:>11}{:<width$}{most_x:.0}", "", "0", width = columns.saturating_sub(6));
+        let _ = writeln!(
+            text,
+            "{:>11}{:<width$.0}{most_x:.0}",
+            "",
+            self.start,
+            width = columns.saturating_sub(6)
+        );
         let _ = writeln!(text, "{:>11}{}", "", self.x);
         for (index, series) in self.series.iter().enumerate() {
             let _ = writeln!(text, "  {} {}", LETTERS[index % LETTERS.len()] as char, series.name);
@@ -87,7 +100,7 @@ impl Chart {
                 y + 4.0,
                 part * most_y,
                 top + plot_height + 16.0,
-                part * most_x
+                self.start + part * (most_x - self.start)
             );
         }
         let _ = writeln!(
@@ -101,9 +114,17 @@ impl Chart {
         );
         for (index, series) in self.series.iter().enumerate() {
             let colour = COLOURS[index % COLOURS.len()];
-            let points = series.points.iter().map(|(x, y)| {
-                format!("{:.1},{:.1}", left + x / most_x * plot_width, top + (1.0 - y / most_y) * plot_height)
-            });
+            let places: Vec<(f64, f64)> = series
+                .points
+                .iter()
+                .map(|(x, y)| {
+                    (left + self.along(*x, most_x) * plot_width, top + (1.0 - y / most_y) * plot_height)
+                })
+                .collect();
+            let points = places.iter().map(|(x, y)| format!("{x:.1},{y:.1}"));
+            for (x, y) in &places {
+                let _ = writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\" fill=\"{colour}\"/>");
+            }
             let y = 400.0 + 18.0 * index as f64;
             let _ = writeln!(
                 svg,
@@ -133,6 +154,7 @@ mod tests {
         Chart {
             title: "a < b".into(),
             x: "tokens".into(),
+            start: 0.0,
             y: "tokens/s".into(),
             series: vec![Series { name: "board".into(), points }],
         }

@@ -200,6 +200,17 @@ fn a_link_out_of_the_folder_is_refused() {
 }
 
 #[test]
+#[cfg(unix)]
+fn a_link_to_itself_is_refused() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = copy("llama", parent.path());
+    let weights = folder.join("model.safetensors");
+    fs::remove_file(&weights).unwrap();
+    std::os::unix::fs::symlink("model.safetensors", &weights).unwrap();
+    refused(&folder, parent.path(), &["model.safetensors"]);
+}
+
+#[test]
 fn a_tokenizer_that_disagrees_with_the_vocabulary_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("demo");

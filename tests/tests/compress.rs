@@ -38,9 +38,9 @@ const PROMPTS: [&str; 20] = [
 ];
 
 /// Every type and mix that `--type` takes.
-const TYPES: [&str; 21] = [
-    "f32", "f16", "bf16", "q8_0", "q6_k", "q5_k", "q5_1", "q5_0", "q4_k", "q4_1", "q4_0", "iq4_nl", "q3_k",
-    "q2_k", "q3_k_s", "q3_k_m", "q3_k_l", "q4_k_s", "q4_k_m", "q5_k_s", "q5_k_m",
+const TYPES: [&str; 23] = [
+    "f32", "f16", "bf16", "q8_0", "q6_k", "q5_k", "q5_1", "q5_0", "q4_k", "q4_1", "q4_0", "iq4_nl", "iq4_xs",
+    "mxfp4", "q3_k", "q2_k", "q3_k_s", "q3_k_m", "q3_k_l", "q4_k_s", "q4_k_m", "q5_k_s", "q5_k_m",
 ];
 
 fn artifact(model: &Path, options: &[&str], folder: &Path) -> PathBuf {

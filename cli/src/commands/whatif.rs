@@ -330,6 +330,7 @@ fn draw(
     let chart = Chart {
         title: format!("{}: estimated decoding speed", model.name),
         x: "context, tokens".into(),
+        start: 0.0,
         y: "tokens/s".into(),
         series,
     };

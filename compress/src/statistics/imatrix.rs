@@ -8,9 +8,11 @@ use secateur_model::atomic_file::AtomicFile;
 use secateur_model::gguf::{Gguf, GgufLayout, Metadata, MetadataValue};
 use secateur_model::stored::NewTensor;
 use secateur_model::{Checkpoint, ModelError, Role, TensorId, TensorType};
+use sha2::{Digest, Sha256};
 
 use super::imatrix_legacy::parse_legacy;
 use super::{Statistics, StatisticsError};
+use crate::checksum::hexadecimal;
 use crate::forward::Site;
 
 const GGUF_MAGIC: [u8; 4] = *b"GGUF";
@@ -119,6 +121,17 @@ impl Imatrix {
             writer.write_all(&count.to_le_bytes()).map_err(in_file)?;
         }
         Ok(writer.finish().map_err(in_file)?.commit()?)
+    }
+
+    /// SHA-256 of the names and the numbers.
+    pub fn fingerprint(&self) -> String {
+        let mut hasher = Sha256::new();
+        for (name, entry) in &self.entries {
+            hasher.update(name);
+            hasher.update([0]);
+            hasher.update(bytemuck::cast_slice::<f32, u8>(&entry.mean_squares));
+        }
+        hexadecimal(&hasher.finalize())
     }
 
     /// Reads a file of llama-imatrix: GGUF, or the format before it.

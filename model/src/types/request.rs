@@ -66,8 +66,8 @@ pub enum RequestError {
     },
 }
 
-/// Types that we write; the others are only read.
-const WRITABLE: [TensorType; 14] = [
+/// Types that we write.
+const WRITABLE: [TensorType; 16] = [
     TensorType::F32,
     TensorType::F16,
     TensorType::BF16,
@@ -80,6 +80,8 @@ const WRITABLE: [TensorType; 14] = [
     TensorType::Q4_1,
     TensorType::Q4_0,
     TensorType::IQ4_NL,
+    TensorType::IQ4_XS,
+    TensorType::MXFP4,
     TensorType::Q3_K,
     TensorType::Q2_K,
 ];
@@ -205,6 +207,8 @@ impl TypeRequest {
                 TensorType::Q5_K => 17,
                 TensorType::Q6_K => 18,
                 TensorType::IQ4_NL => 25,
+                TensorType::IQ4_XS => 30,
+                TensorType::MXFP4 => 38,
                 TensorType::BF16 => 32,
                 _ => 1,
             },

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! bench-quality REFERENCE.gguf --text CALIBRATE --judge JUDGE [--chunks N] [--tokens N] [--preset NAME]... [--ours "OPTIONS"]...
+//!     [--chart FILE.svg]
 //! ```
 //!
 //! A preset is one of llama-quantize's, with the importance matrix of the calibration text; `NAME:TYPE` stores the token embedding as
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
+use secateur_reports::chart::{Chart, Series};
 use secateur_tests::binary;
 use secateur_tests::judge::{self, Chunks, Divergence, Quantize};
 
@@ -27,6 +29,7 @@ struct Arguments {
     tokens: String,
     presets: Vec<String>,
     ours: Vec<String>,
+    chart: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -40,7 +43,7 @@ fn main() -> ExitCode {
 }
 
 fn arguments() -> Result<Arguments, Failure> {
-    let (mut reference, mut calibrate, mut judge, mut chunks) = (None, None, None, 20);
+    let (mut reference, mut calibrate, mut judge, mut chart, mut chunks) = (None, None, None, None, 20);
     let (mut presets, mut ours, mut tokens) = (Vec::new(), Vec::new(), "24576".to_owned());
     let mut typed = std::env::args().skip(1);
     while let Some(argument) = typed.next() {
@@ -50,6 +53,7 @@ fn arguments() -> Result<Arguments, Failure> {
             "--judge" => judge = Some(PathBuf::from(value()?)),
             "--chunks" => chunks = value()?.parse()?,
             "--tokens" => tokens = value()?,
+            "--chart" => chart = Some(PathBuf::from(value()?)),
             "--preset" => presets.push(value()?),
             "--ours" => ours.push(value()?),
             _ => reference = Some(PathBuf::from(argument)),
@@ -63,6 +67,7 @@ fn arguments() -> Result<Arguments, Failure> {
         tokens,
         presets,
         ours,
+        chart,
     })
 }
 
@@ -85,6 +90,8 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         )?;
     }
     let child = folder.path().join("child.gguf");
+    let mut stock = Series { name: "llama-quantize with importance matrix".to_owned(), points: Vec::new() };
+    let mut ours = Series { name: "secateur".to_owned(), points: Vec::new() };
     for preset in &arguments.presets {
         let started = Instant::now();
         let (file_type, embedding) =
@@ -96,7 +103,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
             ..Quantize::default()
         };
         judge::quantize(&arguments.reference, &child, how)?;
-        row(&format!("llama-quantize {preset}"), &child, &base, started)?;
+        stock.points.push(row(&format!("llama-quantize {preset}"), &child, &base, started)?);
     }
     for options in &arguments.ours {
         let started = Instant::now();
@@ -106,7 +113,10 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         typed.extend(["--tokens", &arguments.tokens, "--out"].map(Into::into));
         typed.push(out.clone().into_os_string());
         secateur("compress", &arguments.reference, &typed)?;
-        row(&format!("secateur {options}"), &out.join("model.gguf"), &base, started)?;
+        ours.points.push(row(&format!("secateur {options}"), &out.join("model.gguf"), &base, started)?);
+    }
+    if let Some(path) = &arguments.chart {
+        std::fs::write(path, chart(stock, ours).svg())?;
     }
     Ok(())
 }
@@ -119,7 +129,24 @@ fn secateur(command: &str, model: &Path, options: &[std::ffi::OsString]) -> Resu
     Ok(())
 }
 
-fn row(name: &str, child: &Path, base: &Path, started: Instant) -> Result<(), Failure> {
+/// Divergence over size, from the smallest file to the largest.
+fn chart(mut stock: Series, mut ours: Series) -> Chart {
+    for series in [&mut stock, &mut ours] {
+        series.points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    }
+    let points = stock.points.iter().chain(&ours.points);
+    let smallest = points.map(|point| point.0).fold(f64::INFINITY, f64::min);
+    Chart {
+        title: "Mean KL divergence from the parent, thousandths of a nat per token".to_owned(),
+        x: "MB of model.gguf".to_owned(),
+        start: (0.9 * smallest).floor(),
+        y: "KL / 1000".to_owned(),
+        series: vec![stock, ours],
+    }
+}
+
+/// Prints a row; gives megabytes and thousands of the mean divergence.
+fn row(name: &str, child: &Path, base: &Path, started: Instant) -> Result<(f64, f64), Failure> {
     let seconds = started.elapsed().as_secs_f64();
     let Divergence { mean, mean_error, percentile_99, same_top, perplexity, .. } =
         judge::divergence(child, base)?;
@@ -128,5 +155,5 @@ fn row(name: &str, child: &Path, base: &Path, started: Instant) -> Result<(), Fa
         "| {name} | {bytes} | {mean:.4} ± {mean_error:.4} | {percentile_99:.3} | {:.1} % | {perplexity:.2} | {seconds:.0} |",
         100.0 * same_top
     );
-    Ok(())
+    Ok((bytes as f64 / 1e6, 1e3 * mean))
 }

@@ -79,10 +79,11 @@ pub fn prepare(
             return Err(CalibratedError::ImatrixAlone.into());
         }
         let imatrix = Imatrix::read(path).map_err(CompressError::from)?;
-        let asked =
-            [&plan.asked[..], &[format!("rounding={rounding}"), format!("imatrix={}", path.display())]]
-                .concat();
-        let plan = Intent { asked, rounding, calibration: None }.apply(checkpoint, plan)?;
+        // its name, not its path: the same file elsewhere makes the same artifact
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let asked = [&plan.asked[..], &[format!("rounding={rounding}"), format!("imatrix={name}")]].concat();
+        let intent = Intent { asked, rounding, calibration: Some(imatrix.fingerprint()) };
+        let plan = intent.apply(checkpoint, plan)?;
         let importance = Some(importance_of(&imatrix, checkpoint));
         return Ok(Prepared { plan, held_out: Vec::new(), knowledge: None, importance });
     }
