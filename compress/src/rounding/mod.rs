@@ -26,7 +26,7 @@ impl Settings {
         match method {
             Rounding::Rtn | Rounding::Weighted => None,
             Rounding::Gptq => Some(Self { damping: 0.01, ridge: None, sweeps: 0 }),
-            Rounding::Full => Some(Self { damping: 0.01, ridge: Some(0.1), sweeps: 3 }),
+            Rounding::Full => Some(Self { damping: 0.01, ridge: Some(1.0), sweeps: 3 }),
         }
     }
 }

@@ -3,10 +3,12 @@
 //! ```text
 //! bench-quality REFERENCE.gguf --text CALIBRATE --judge JUDGE [--chunks N] [--tokens N] [--preset NAME]... [--ours "OPTIONS"]...
 //!     [--chart FILE.svg]
+//! bench-quality --table FILE.md --chart FILE.svg
 //! ```
 //!
 //! A preset is one of llama-quantize's, with the importance matrix of the calibration text; `NAME:TYPE` stores the token embedding as
-//! TYPE. `--ours` are options of `secateur compress`. It prints a table in Markdown, a row as soon as it is measured.
+//! TYPE. `--ours` are options of `secateur compress`. It prints a table in Markdown, a row as soon as it is measured; the second form draws the rows of such a
+//! table without measuring anew.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a developer's command
 
@@ -33,13 +35,44 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match arguments().and_then(|arguments| run(&arguments)) {
+    match start() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("bench-quality: {failure}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn start() -> Result<(), Failure> {
+    let typed: Vec<String> = std::env::args().skip(1).collect();
+    if let [first, table, second, chart] = typed.as_slice()
+        && (first.as_str(), second.as_str()) == ("--table", "--chart")
+    {
+        return Ok(std::fs::write(chart, drawn(&std::fs::read_to_string(table)?).svg())?);
+    }
+    run(&arguments()?)
+}
+
+/// The rows of a table that was printed before.
+fn drawn(table: &str) -> Chart {
+    let [mut stock, mut ours] = series();
+    for line in table.lines() {
+        let cells: Vec<&str> = line.split('|').map(|cell| cell.trim().trim_matches('*')).collect();
+        let [_, name, bytes, divergence, ..] = cells.as_slice() else { continue };
+        let mean =
+            divergence.split_whitespace().next().and_then(|mean| mean.trim_matches('*').parse::<f64>().ok());
+        let (Ok(bytes), Some(mean)) = (bytes.parse::<f64>(), mean) else { continue };
+        let series = if name.starts_with("secateur") { &mut ours } else { &mut stock };
+        series.points.push((bytes / 1e6, 1e3 * mean));
+    }
+    chart(stock, ours)
+}
+
+/// The presets' and ours, without points.
+fn series() -> [Series; 2] {
+    ["llama-quantize with importance matrix", "secateur"]
+        .map(|name| Series { name: name.to_owned(), points: Vec::new() })
 }
 
 fn arguments() -> Result<Arguments, Failure> {
@@ -90,8 +123,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         )?;
     }
     let child = folder.path().join("child.gguf");
-    let mut stock = Series { name: "llama-quantize with importance matrix".to_owned(), points: Vec::new() };
-    let mut ours = Series { name: "secateur".to_owned(), points: Vec::new() };
+    let [mut stock, mut ours] = series();
     for preset in &arguments.presets {
         let started = Instant::now();
         let (file_type, embedding) =
@@ -140,7 +172,7 @@ fn chart(mut stock: Series, mut ours: Series) -> Chart {
         title: "Mean KL divergence from the parent, thousandths of a nat per token".to_owned(),
         x: "MB of model.gguf".to_owned(),
         start: (0.9 * smallest).floor(),
-        y: "KL / 1000".to_owned(),
+        y: String::new(),
         series: vec![stock, ours],
     }
 }
