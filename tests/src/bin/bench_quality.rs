@@ -54,10 +54,11 @@ fn start() -> Result<(), Failure> {
     run(&arguments()?)
 }
 
-/// The rows of a table that was printed before.
+/// The rows of a table that was printed before: the first one in the text.
 fn drawn(table: &str) -> Chart {
     let [mut stock, mut ours] = series();
-    for line in table.lines() {
+    let rows = table.lines().skip_while(|line| !line.starts_with("| how | bytes"));
+    for line in rows.take_while(|line| line.starts_with('|')) {
         let cells: Vec<&str> = line.split('|').map(|cell| cell.trim().trim_matches('*')).collect();
         let [_, name, bytes, divergence, ..] = cells.as_slice() else { continue };
         let mean =
