@@ -34,6 +34,10 @@ pub(crate) fn artifact_metadata(checkpoint: &Checkpoint, plan: &Plan) -> Metadat
     metadata.set("general.quantization_version", QUANTIZATION_VERSION);
     metadata.set("secateur.version", env!("CARGO_PKG_VERSION").to_owned());
     metadata.set("secateur.plan.asked", plan.asked.clone());
+    if let Some(vocabulary) = &plan.vocabulary {
+        let (kept, of) = (vocabulary.kept.indices().len(), vocabulary.of);
+        metadata.set("secateur.plan.vocabulary", format!("{kept} of {of} tokens"));
+    }
     if plan.rounding != Rounding::Rtn {
         metadata.set("secateur.plan.rounding", plan.rounding.name().to_owned());
     }

@@ -32,6 +32,7 @@ pub fn plan(checkpoint: &Checkpoint, request: &TypeRequest) -> Result<Plan, Comp
             source: checkpoint.name(),
             architecture: table.gguf_architecture.to_owned(),
             asked,
+            vocabulary: checkpoint.kept_tokens(),
             file_type: request.file_type(),
             rounding: Rounding::Rtn,
             calibration: None,

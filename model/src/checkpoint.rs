@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -11,11 +12,12 @@ use crate::gguf::{Gguf, Metadata, MetadataValue};
 use crate::header_spec::{TensorFacts, spec_from_metadata};
 use crate::hf::HfWeights;
 use crate::hf::config::spec_from_config;
+use crate::plan::VocabularyPlan;
 use crate::sizes::{SpecError, rope_factors};
 use crate::stored::{FileBytes, StoredTensor, TensorFiles};
 use crate::tensor_rows::TensorRows;
 use crate::tokenizer::Tokenizer;
-use crate::{HubSource, ModelError, ModelSpec, Role, TensorId, TensorType};
+use crate::{HubSource, Kept, ModelError, ModelSpec, Role, TensorId, TensorType};
 
 /// Largest config.json that we read; real ones have a few kilobytes.
 const MAX_CONFIG_BYTES: u64 = 16 << 20;
@@ -60,6 +62,8 @@ pub(crate) struct CheckpointTensor {
     pub order: RowOrder,
     /// Added to every number: what safetensors leave out of norm weights.
     pub offset: f32,
+    /// Which of our rows the model has, if not all that are stored.
+    pub kept: Option<Arc<[u32]>>,
 }
 
 impl Checkpoint {
@@ -130,7 +134,7 @@ impl Checkpoint {
             .map(|(id, stored)| {
                 let attention = id.layer.and_then(|layer| spec.layers[layer].attention());
                 let order = table.gguf_row_order(id.role, attention);
-                (id, CheckpointTensor { stored, order, offset: 0.0 })
+                (id, CheckpointTensor { stored, order, offset: 0.0, kept: None })
             })
             .collect();
         let tokenizer = match metadata.get("tokenizer.ggml.model").and_then(MetadataValue::as_str) {
@@ -176,7 +180,7 @@ impl Checkpoint {
             .into_iter()
             .map(|(id, stored)| {
                 let offset = if id.role.is_norm() { table.habits.norm_offset } else { 0.0 };
-                (id, CheckpointTensor { stored, order: RowOrder::Plain, offset })
+                (id, CheckpointTensor { stored, order: RowOrder::Plain, offset, kept: None })
             })
             .collect();
         let has_tokenizer =
@@ -280,6 +284,34 @@ impl Checkpoint {
         })
     }
 
+    /// The same model with a smaller vocabulary: token `i` is what `kept[i]` was, with its row of the embedding and of the output matrix.
+    /// `tokenizer` is that of the kept tokens. Nothing is copied: rows are left out where they are read.
+    ///
+    /// # Errors
+    /// If a token is not in the vocabulary, or the tokenizer has another size.
+    pub fn with_tokens(mut self, kept: &[u32], tokenizer: Tokenizer) -> Result<Self, ModelError> {
+        let vocabulary_size = self.spec.vocabulary_size;
+        if let Some(&token) = kept.iter().find(|&&token| token as usize >= vocabulary_size) {
+            return Err(ModelError::UnknownToken { path: self.source, token, vocabulary_size });
+        }
+        for role in [Role::TokenEmbedding, Role::Output] {
+            if let Some(tensor) = self.tensors.get_mut(&TensorId::global(role)) {
+                let stored = |token: u32| tensor.kept.as_ref().map_or(token, |kept| kept[token as usize]);
+                tensor.kept = Some(kept.iter().map(|&token| stored(token)).collect());
+            }
+        }
+        self.spec.vocabulary_size = kept.len();
+        self.tokenizer = Some(tokenizer);
+        self.check_vocabulary()
+    }
+
+    /// Which tokens of the files the model has, if not all.
+    pub fn kept_tokens(&self) -> Option<VocabularyPlan> {
+        let tensor = self.tensors.get(&TensorId::global(Role::TokenEmbedding))?;
+        let (kept, of) = (tensor.kept.as_ref()?, *tensor.stored.shape.first()?);
+        Some(VocabularyPlan { of, kept: Kept::new(kept) })
+    }
+
     /// Rotary divisors that Hugging Face models state as parameters only.
     fn computed_rope_factors(&self, id: TensorId) -> Option<Vec<f32>> {
         if id != TensorId::global(Role::RopeFactors) {
@@ -339,7 +371,7 @@ fn match_tensors(
 }
 
 fn read_vector(files: &TensorFiles, tensor: &StoredTensor) -> Result<Vec<f32>, ModelError> {
-    let plain = CheckpointTensor { stored: tensor.clone(), order: RowOrder::Plain, offset: 0.0 };
+    let plain = CheckpointTensor { stored: tensor.clone(), order: RowOrder::Plain, offset: 0.0, kept: None };
     let rows = TensorRows::stored(files.map(tensor)?, &plain);
     let mut values = vec![0.0; rows.rows() * rows.row_len()];
     rows.read(0..rows.rows(), &mut values)?;

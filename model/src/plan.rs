@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Rounding, TensorId, TensorType};
+use crate::{Kept, Rounding, TensorId, TensorType};
 
 /// What will be done, complete and explicit. Search proposes it, `--dry-run` prints it, `compress` executes it, the
 /// artifact carries it.
@@ -19,6 +19,9 @@ pub struct Plan {
     pub asked: Vec<String>,
     /// `general.file_type` in GGUF (`enum llama_ftype`).
     pub file_type: u32,
+    /// Which tokens stay, if not all.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub vocabulary: Option<VocabularyPlan>,
     /// Every tensor, in the order in which it will be written.
     #[serde(serialize_with = "one_line_each")]
     pub tensors: Vec<TensorPlan>,
@@ -37,6 +40,15 @@ pub struct Plan {
 /// Hundreds of tensors read best as lines.
 fn one_line_each<S: serde::Serializer>(tensors: &[TensorPlan], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(tensors.iter().map(serde_saphyr::FlowMap))
+}
+
+/// What will become of the vocabulary.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VocabularyPlan {
+    /// Tokens that the source has.
+    pub of: usize,
+    /// The source's ids of those that stay; the new ids count them from 0.
+    pub kept: Kept,
 }
 
 /// What will become of one tensor.

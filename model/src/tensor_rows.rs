@@ -1,6 +1,7 @@
 //! The rows of one tensor, as numbers.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::checkpoint::CheckpointTensor;
 use crate::dequantize::dequantize_row;
@@ -20,8 +21,33 @@ pub struct TensorRows {
 
 #[derive(Debug)]
 enum Source {
-    Stored { bytes: TensorBytes, name: String, tensor_type: TensorType, order: RowOrder, offset: f32 },
+    Stored(StoredRows),
     Computed(Vec<f32>),
+}
+
+#[derive(Debug)]
+struct StoredRows {
+    bytes: TensorBytes,
+    row_bytes: usize,
+    name: String,
+    tensor_type: TensorType,
+    order: RowOrder,
+    offset: f32,
+    /// Which rows there are, if not all that are stored.
+    kept: Option<Arc<[u32]>>,
+}
+
+impl StoredRows {
+    /// The stored bytes of our row `row`.
+    fn row(&self, row: usize) -> &[u8] {
+        let row = self.kept.as_ref().map_or(row, |kept| kept[row] as usize);
+        &self.bytes[self.order.stored_row(row) * self.row_bytes..][..self.row_bytes]
+    }
+
+    fn dequantize(&self, bytes: &[u8], out: &mut [f32]) -> Result<(), ModelError> {
+        dequantize_row(self.tensor_type, bytes, out)
+            .map_err(|source| ModelError::Dequantize { tensor: self.name.clone(), source })
+    }
 }
 
 impl TensorRows {
@@ -29,16 +55,19 @@ impl TensorRows {
         let stored = &tensor.stored;
         let row_len = if stored.shape.len() > 1 { stored.shape[stored.shape.len() - 1] } else { 1 };
         let elements: usize = stored.shape.iter().product();
+        let stored_rows = elements / row_len;
         Self {
-            source: Source::Stored {
+            rows: tensor.kept.as_ref().map_or(stored_rows, |kept| kept.len()),
+            row_len,
+            source: Source::Stored(StoredRows {
+                row_bytes: bytes.len() / stored_rows,
                 bytes,
                 name: stored.name.clone(),
                 tensor_type: stored.tensor_type,
                 order: tensor.order,
                 offset: tensor.offset,
-            },
-            rows: elements / row_len,
-            row_len,
+                kept: tensor.kept.clone(),
+            }),
         }
     }
 
@@ -59,7 +88,7 @@ impl TensorRows {
     /// How the numbers are stored.
     pub fn tensor_type(&self) -> TensorType {
         match &self.source {
-            Source::Stored { tensor_type, .. } => *tensor_type,
+            Source::Stored(stored) => stored.tensor_type,
             Source::Computed(_) => TensorType::F32,
         }
     }
@@ -78,23 +107,18 @@ impl TensorRows {
                 out.copy_from_slice(&values[rows]);
                 Ok(())
             }
-            Source::Stored { bytes, name, tensor_type, order, offset } => {
-                let row_bytes = bytes.len() / self.rows;
-                let dequantize = |bytes: &[u8], out: &mut [f32]| {
-                    dequantize_row(*tensor_type, bytes, out)
-                        .map_err(|source| ModelError::Dequantize { tensor: name.clone(), source })
-                };
-                if *order == RowOrder::Plain {
-                    dequantize(&bytes[rows.start * row_bytes..rows.end * row_bytes], out)?;
+            Source::Stored(stored) => {
+                if stored.order == RowOrder::Plain && stored.kept.is_none() {
+                    let bytes = rows.start * stored.row_bytes..rows.end * stored.row_bytes;
+                    stored.dequantize(&stored.bytes[bytes], out)?;
                 } else {
-                    for (ours, out) in rows.zip(out.chunks_exact_mut(self.row_len)) {
-                        let stored = order.stored_row(ours);
-                        dequantize(&bytes[stored * row_bytes..][..row_bytes], out)?;
+                    for (row, out) in rows.zip(out.chunks_exact_mut(self.row_len)) {
+                        stored.dequantize(stored.row(row), out)?;
                     }
                 }
-                if *offset != 0.0 {
+                if stored.offset != 0.0 {
                     for value in out {
-                        *value += offset;
+                        *value += stored.offset;
                     }
                 }
                 Ok(())
@@ -105,7 +129,7 @@ impl TensorRows {
     /// What [`read`](Self::read) adds to every stored number: what safetensors leave out of norm weights.
     pub fn offset(&self) -> f32 {
         match &self.source {
-            Source::Stored { offset, .. } => *offset,
+            Source::Stored(stored) => stored.offset,
             Source::Computed(_) => 0.0,
         }
     }
@@ -113,10 +137,7 @@ impl TensorRows {
     /// The stored bytes of our row `row`, before [`offset`](Self::offset); `None` if the tensor is not stored at all.
     pub fn raw_row(&self, row: usize) -> Option<&[u8]> {
         match &self.source {
-            Source::Stored { bytes, order, .. } => {
-                let row_bytes = bytes.len() / self.rows;
-                Some(&bytes[order.stored_row(row) * row_bytes..][..row_bytes])
-            }
+            Source::Stored(stored) => Some(stored.row(row)),
             Source::Computed(_) => None,
         }
     }
