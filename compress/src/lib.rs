@@ -19,6 +19,7 @@ pub mod quantize;
 pub mod rounding;
 mod staging;
 pub mod statistics;
+pub mod vocabulary;
 
 mod verify;
 

@@ -301,6 +301,28 @@ impl MetadataArray {
         self.len() == 0
     }
 
+    /// The elements at these places, which must be there.
+    pub(crate) fn picked(&self, places: &[u32]) -> Self {
+        fn pick<T: Clone>(values: &[T], places: &[u32]) -> Vec<T> {
+            places.iter().map(|&place| values[place as usize].clone()).collect()
+        }
+        match self {
+            Self::U8(values) => Self::U8(pick(values, places)),
+            Self::I8(values) => Self::I8(pick(values, places)),
+            Self::U16(values) => Self::U16(pick(values, places)),
+            Self::I16(values) => Self::I16(pick(values, places)),
+            Self::U32(values) => Self::U32(pick(values, places)),
+            Self::I32(values) => Self::I32(pick(values, places)),
+            Self::F32(values) => Self::F32(pick(values, places)),
+            Self::Bool(values) => Self::Bool(pick(values, places)),
+            Self::String(values) => Self::String(pick(values, places)),
+            Self::Array(values) => Self::Array(pick(values, places)),
+            Self::U64(values) => Self::U64(pick(values, places)),
+            Self::I64(values) => Self::I64(pick(values, places)),
+            Self::F64(values) => Self::F64(pick(values, places)),
+        }
+    }
+
     /// The elements, if they are integers that all fit into `T`.
     fn integers<T: TryFrom<i128>>(&self) -> Option<Vec<T>> {
         fn fit<S: Copy + Into<i128>, T: TryFrom<i128>>(values: &[S]) -> Option<Vec<T>> {

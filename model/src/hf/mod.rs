@@ -6,6 +6,7 @@ mod folder;
 mod header;
 mod index;
 mod layout;
+pub mod token_ids;
 mod weights;
 mod write;
 

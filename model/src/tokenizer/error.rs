@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Special;
+use super::{Need, Special};
 use crate::gguf::GgufError;
 
 /// One variant per way a tokenizer can be wrong.
@@ -65,4 +65,9 @@ pub enum TokenizerError {
     MissingSpecial { special: Special },
     #[error("the id {id} is not in the vocabulary of {tokens} tokens")]
     IdOutOfRange { id: u32, tokens: usize },
+
+    #[error("token {id} is to be kept after token {previous}; ids of kept tokens ascend, each once")]
+    KeptOrder { previous: u32, id: u32 },
+    #[error("token {id} (`{text}`) cannot be left out: {need}")]
+    RequiredNotKept { id: u32, text: String, need: Need },
 }

@@ -61,6 +61,7 @@ impl Tokenizer {
             chat_template: metadata.optional::<&str>(CHAT_TEMPLATE)?.map(str::to_owned),
             named_chat_templates: named_chat_templates(metadata)?,
             other_metadata: other_metadata(metadata),
+            generation_config: None,
             hf_files: None,
         };
         tokenizer.check_itself()?;

@@ -4,6 +4,7 @@
 //! The meaning of the value is llama.cpp's: [`Encoder`] gives the ids which `llama_tokenize` gives. What is read from a
 //! Hugging Face folder is what llama.cpp's converter would write into the GGUF of that folder.
 
+mod add;
 mod byte_alphabet;
 mod byte_pair;
 mod check;
@@ -12,7 +13,11 @@ mod encode;
 mod error;
 mod gguf;
 mod hugging_face;
+mod keep;
+mod new_ids;
 mod pre_tokenizer;
+mod replay;
+mod required;
 mod sentence_piece;
 mod special;
 mod special_text;
@@ -21,10 +26,15 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use crate::gguf::MetadataValue;
 
 pub use encode::{EncodeOptions, Encoder};
 pub use error::TokenizerError;
+pub use new_ids::NewIds;
+pub use replay::{Making, Replay};
+pub use required::Need;
 pub use special::Special;
 
 /// How text becomes token ids.
@@ -55,6 +65,8 @@ pub struct Tokenizer {
     pub named_chat_templates: Vec<(String, String)>,
     /// GGUF keys under `tokenizer.` which are not read, kept as they were.
     pub other_metadata: Vec<(String, MetadataValue)>,
+    /// generation_config.json of a Hugging Face folder: how to sample, where to end, with ids of tokens.
+    pub generation_config: Option<Value>,
     /// The files that the value was read from, name and content, as long as it says what they say. Whoever changes the
     /// value sets this to `None`.
     pub hf_files: Option<Vec<(String, Vec<u8>)>>,

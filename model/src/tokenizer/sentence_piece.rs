@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap};
 
 use super::byte_alphabet::byte_of_token;
-use super::{Special, TokenKind, Tokenizer, TokenizerError};
+use super::{Making, Special, TokenKind, Tokenizer, TokenizerError};
 
 /// How SentencePiece spells a space.
 pub(super) const SPACE: char = '▁';
@@ -53,11 +53,25 @@ impl SentencePieces {
             spelled.push(SPACE);
         }
         spelled.extend(text.chars().map(|character| if character == ' ' { SPACE } else { character }));
-        for piece in Chain::new(&spelled, &self.pieces).merged() {
+        for piece in Chain::new(&spelled, &self.pieces).merged().texts() {
             match self.pieces.get(piece) {
                 Some(&(id, _)) => ids.push(id),
                 None => ids.extend(piece.bytes().filter_map(|byte| self.bytes[usize::from(byte)])),
             }
+        }
+    }
+}
+
+impl SentencePieces {
+    /// How merging makes a token of this text.
+    pub(super) fn making(&self, text: &str) -> Making {
+        let chain = Chain::new(text, &self.pieces).merged();
+        let id = |text: &str| self.pieces.get(text).map(|&(id, _)| id);
+        match (chain.symbols.first(), chain.last_cut) {
+            (Some(first), _) if first.end < text.len() => Making::Never,
+            (Some(_), None) => Making::Symbol,
+            (Some(_), Some(cut)) => Making::Merge { left: id(&text[..cut]), right: id(&text[cut..]) },
+            (None, _) => Making::Never,
         }
     }
 }
@@ -68,6 +82,8 @@ struct Chain<'a> {
     pieces: &'a HashMap<Box<str>, (u32, f32)>,
     symbols: Vec<Symbol>,
     candidates: BinaryHeap<Candidate>,
+    /// Where the parts met that merged last.
+    last_cut: Option<usize>,
 }
 
 /// Bytes of the text; empty once merged into its left neighbour.
@@ -96,16 +112,22 @@ impl<'a> Chain<'a> {
             next: (index + 1 < count).then_some(index + 1),
         };
         let symbols = text.char_indices().enumerate().map(symbol).collect();
-        Self { text, pieces, symbols, candidates: BinaryHeap::new() }
+        Self { text, pieces, symbols, candidates: BinaryHeap::new(), last_cut: None }
     }
 
-    fn merged(mut self) -> impl Iterator<Item = &'a str> {
+    /// Merges as long as there is something to merge.
+    fn merged(mut self) -> Self {
         for right in 1..self.symbols.len() {
             self.consider(right - 1, right);
         }
         while let Some(candidate) = self.candidates.pop() {
             self.merge(&candidate);
         }
+        self
+    }
+
+    /// The texts of the symbols, from the left.
+    fn texts(self) -> impl Iterator<Item = &'a str> {
         let text = self.text;
         self.symbols
             .into_iter()
@@ -126,6 +148,7 @@ impl<'a> Chain<'a> {
         if stale {
             return;
         }
+        self.last_cut = Some(self.symbols[right].start);
         let next = self.symbols[right].next;
         self.symbols[left].end = self.symbols[right].end;
         self.symbols[left].next = next;

@@ -116,7 +116,7 @@ fn is_special(token: &Token, parse_special: bool) -> bool {
 
 impl Token {
     /// True if the token steers the model or stands for the unknown, by its kind or by a text that always does.
-    pub(super) fn is_control(&self) -> bool {
+    pub fn is_control(&self) -> bool {
         matches!(self.kind, TokenKind::Control | TokenKind::Unknown)
             || ALWAYS_CONTROL.contains(&self.text.as_str())
     }

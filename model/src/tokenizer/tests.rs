@@ -1,5 +1,7 @@
 //! Small tokenizers, judged by the programs that trained them; see `tests/data/tokenizers/make.py`.
 
+mod keep;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;

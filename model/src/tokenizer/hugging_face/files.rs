@@ -15,6 +15,7 @@ pub(super) const TOKENIZER_MODEL: &str = "tokenizer.model";
 pub(super) const ADDED_TOKENS: &str = "added_tokens.json";
 pub(super) const CHAT_TEMPLATE: &str = "chat_template.jinja";
 const CHAT_TEMPLATE_JSON: &str = "chat_template.json";
+pub(super) const GENERATION_CONFIG: &str = "generation_config.json";
 const MORE_CHAT_TEMPLATES: &str = "additional_chat_templates";
 const CONFIG: &str = "config.json";
 
@@ -29,7 +30,7 @@ const NAMES: [&str; 10] = [
     "merges.txt",
     CHAT_TEMPLATE,
     CHAT_TEMPLATE_JSON,
-    "generation_config.json",
+    GENERATION_CONFIG,
 ];
 
 /// A folder as read.
@@ -41,6 +42,7 @@ pub(super) struct Folder {
     pub(super) tokenizer_config: Value,
     pub(super) added_tokens: Value,
     pub(super) config: Value,
+    pub(super) generation_config: Value,
     pub(super) chat_template: Option<Value>,
     /// Name and template.
     pub(super) more_chat_templates: Vec<(String, String)>,
@@ -72,6 +74,7 @@ impl Folder {
             tokenizer_json: find(&files, TOKENIZER_JSON).map(TokenizerJson::parse).transpose()?,
             tokenizer_config: json(TOKENIZER_CONFIG)?,
             added_tokens: json(ADDED_TOKENS)?,
+            generation_config: json(GENERATION_CONFIG)?,
             config,
             chat_template,
             more_chat_templates: Vec::new(),

@@ -21,6 +21,7 @@ mod write_model;
 
 use std::path::Path;
 
+use super::keep::padding_text;
 use super::{Token, TokenKind, Tokenizer, TokenizerError, TokenizerKind};
 use files::Folder;
 use json::TokenizerJson;
@@ -74,6 +75,8 @@ impl Tokenizer {
             chat_template: special.chat_template,
             named_chat_templates: special.named_chat_templates,
             other_metadata: Vec::new(),
+            generation_config: (!folder.generation_config.is_null())
+                .then(|| folder.generation_config.clone()),
             hf_files: None,
         };
         tokenizer.follow_habits(&folder, space_prefix);
@@ -152,7 +155,7 @@ impl Places {
 
     /// The tokens; empty places get the score.
     fn filled(self, score: f32) -> Vec<Token> {
-        let pad = |id| Token { text: format!("[PAD{id}]"), score, kind: TokenKind::Unused };
+        let pad = |id| Token { text: padding_text(id as u32), score, kind: TokenKind::Unused };
         self.tokens.into_iter().enumerate().map(|(id, token)| token.unwrap_or_else(|| pad(id))).collect()
     }
 }

@@ -9,9 +9,12 @@ use indexmap::IndexMap;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::files::{SPECIAL_TOKENS_MAP, TOKENIZER_CONFIG, TOKENIZER_JSON, TOKENIZER_MODEL};
+use super::files::{
+    GENERATION_CONFIG, SPECIAL_TOKENS_MAP, TOKENIZER_CONFIG, TOKENIZER_JSON, TOKENIZER_MODEL,
+};
 use super::write_model;
 use crate::tokenizer::byte_alphabet::bytes_of_text;
+use crate::tokenizer::keep::padding_text;
 use crate::tokenizer::pre_tokenizer::{self, PreTokenizer};
 use crate::tokenizer::{Special, TokenKind, Tokenizer, TokenizerError, TokenizerKind};
 
@@ -36,6 +39,9 @@ pub(super) fn files(tokenizer: &Tokenizer) -> Result<Vec<(String, Vec<u8>)>, Tok
         bytes(TOKENIZER_CONFIG, serde_json::to_vec_pretty(&tokenizer_config(tokenizer)))?,
         bytes(SPECIAL_TOKENS_MAP, serde_json::to_vec_pretty(&special_tokens(tokenizer)))?,
     ];
+    if let Some(config) = &tokenizer.generation_config {
+        files.push(bytes(GENERATION_CONFIG, serde_json::to_vec_pretty(config))?);
+    }
     files.extend(write_model::write(tokenizer).map(|model| (TOKENIZER_MODEL.to_owned(), model)));
     Ok(files)
 }
@@ -153,7 +159,7 @@ fn sentence_piece<'a>(frame: TokenizerJson<'a>, tokenizer: &'a Tokenizer) -> Tok
 fn vocabulary(tokenizer: &Tokenizer) -> IndexMap<&str, usize> {
     let padding = |id: usize| {
         let token = &tokenizer.tokens[id];
-        token.kind == TokenKind::Unused && token.text == format!("[PAD{id}]")
+        token.kind == TokenKind::Unused && token.text == padding_text(id as u32)
     };
     let texts = tokenizer.tokens.iter().map(|token| token.text.as_str());
     texts.enumerate().filter(|&(id, _)| !padding(id)).map(|(id, text)| (text, id)).collect()

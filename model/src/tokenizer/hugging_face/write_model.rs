@@ -2,6 +2,7 @@
 //! llama.cpp's converter wants for SentencePiece.
 
 use super::model_file::{BYTE_PAIRS, model, normalizer, piece, trainer};
+use crate::tokenizer::keep::padding_text;
 use crate::tokenizer::{Special, Token, TokenKind, Tokenizer, TokenizerKind};
 
 /// The bytes of the file. `None` for other kinds, and where SentencePiece would refuse the vocabulary: it wants a token
@@ -12,8 +13,9 @@ pub(super) fn write(tokenizer: &Tokenizer) -> Option<Vec<u8>> {
     if tokenizer.kind != TokenizerKind::SentencePiece || !matches!(byte_tokens, 0 | 256) {
         return None;
     }
-    let padding =
-        |(id, token): (usize, &Token)| token.kind == TokenKind::Unused && token.text == format!("[PAD{id}]");
+    let padding = |(id, token): (usize, &Token)| {
+        token.kind == TokenKind::Unused && token.text == padding_text(id as u32)
+    };
     let count = 1 + (0..tokenizer.tokens.len()).rev().find(|&id| !padding((id, &tokenizer.tokens[id])))?;
 
     let mut file = Message::default();

@@ -1,0 +1,58 @@
+//! A vocabulary cut from beginning to end.
+
+use secateur_model::tokenizer::{Encoder, NewIds, Tokenizer};
+
+use super::additions::{AddedToken, Additions, add_tokens};
+use super::choose::{Target, choose};
+use super::counts::Counts;
+use super::gate::{Ready, check_with, makings};
+use super::report::{VocabularyReport, measure};
+use super::{NamedText, VocabularyError};
+
+/// A cut vocabulary.
+#[derive(Debug, Clone)]
+pub struct VocabularyCut {
+    /// The ids of the tokens that stay, ascending: row `i` of the new embedding (and head) is row `kept[i]` of the old.
+    pub kept: Vec<u32>,
+    /// The tokens that come after them, in order. The new row of each is the mean of the old rows of its pieces.
+    pub added: Vec<AddedToken>,
+    /// The tokenizer of both.
+    pub tokenizer: Tokenizer,
+    /// What it is worth.
+    pub report: VocabularyReport,
+}
+
+/// Cuts the vocabulary of a tokenizer: counts, chooses, checks, adds, measures.
+///
+/// # Errors
+/// See [`choose`](super::choose()), [`check`](super::check) and [`add_tokens`](super::add_tokens).
+pub fn cut(
+    parent: &Tokenizer,
+    texts: &[NamedText<'_>],
+    target: &Target,
+    additions: &Additions,
+) -> Result<VocabularyCut, VocabularyError> {
+    let encoder = Encoder::new(parent)?;
+    let counts = Counts::new(parent, &encoder, texts)?;
+    let making = makings(parent)?;
+    let chosen = choose(parent, &making, &counts, target, additions.len())?;
+    let smaller = parent.keep(&chosen.kept)?;
+
+    let smaller_encoder = Encoder::new(&smaller)?;
+    let before = Ready { tokenizer: parent, encoder: &encoder };
+    let after = Ready { tokenizer: &smaller, encoder: &smaller_encoder };
+    let gate = check_with(before, after, &chosen.kept, &making, texts)?;
+    let new_ids = NewIds::new(&chosen.kept, parent.tokens.len())?;
+    let texts = texts.iter().map(|&text| measure(before, after, &new_ids, text)).collect::<Result<_, _>>()?;
+
+    let (tokenizer, added) = add_tokens(parent, &smaller, additions)?;
+    let report = VocabularyReport {
+        tokens_before: parent.tokens.len(),
+        tokens_after: tokenizer.tokens.len(),
+        required: chosen.required,
+        added: added.len(),
+        gate,
+        texts,
+    };
+    Ok(VocabularyCut { kept: chosen.kept, added, tokenizer, report })
+}

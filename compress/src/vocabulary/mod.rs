@@ -1,0 +1,28 @@
+//! A smaller vocabulary: which tokens stay, and the proof that texts made of them are tokenized as before.
+//!
+//! [`Counts`] tells how often texts use each token, [`choose`] drops the least used that nothing kept is made of,
+//! [`check`] takes texts through both tokenizers before anything is written, and [`VocabularyReport`] tells what it was
+//! worth. [`cut`] does all of it. Rows of matrices are not touched here: the rows to keep are [`VocabularyCut::kept`].
+
+mod additions;
+mod choose;
+mod counts;
+mod cut;
+mod drop_order;
+mod error;
+mod gate;
+mod keep_list;
+mod report;
+mod scripts;
+mod text;
+
+pub use additions::{AddedToken, Additions, add_tokens, read_additions};
+pub use choose::{Chosen, Target, choose};
+pub use counts::Counts;
+pub use cut::{VocabularyCut, cut};
+pub use error::VocabularyError;
+pub use gate::{GateCounts, check};
+pub use keep_list::{read_keep_list, read_list_file};
+pub use report::{EmbeddingShare, TextReport, VocabularyReport};
+pub use scripts::Scripts;
+pub use text::NamedText;

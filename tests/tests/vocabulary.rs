@@ -1,0 +1,121 @@
+//! Cut vocabularies of real models, judged by stock llama.cpp and the `tokenizers` crate.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on has failed
+
+use std::path::Path;
+
+use secateur_compress::statistics::BUILT_IN_TEXT;
+use secateur_compress::vocabulary::{Additions, NamedText, Target, VocabularyCut, cut, read_additions};
+use secateur_model::gguf::{Gguf, GgufLayout};
+use secateur_model::tokenizer::{EncodeOptions, Encoder, Tokenizer};
+use secateur_tests::fixtures::{GEMMA, SMOLLM2, fixture};
+use secateur_tests::judge::{self, Specials};
+
+const PARSE: EncodeOptions = EncodeOptions { add_special: false, parse_special: true };
+
+fn data(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(name)).unwrap()
+}
+
+/// Varied lines, and the lines of a text like the one that was counted.
+fn lines() -> Vec<String> {
+    let varied =
+        data("lines.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<_>>();
+    let judged = data("judge.txt").split_inclusive('\n').map(str::to_owned).collect::<Vec<_>>();
+    let counted = BUILT_IN_TEXT.split_inclusive('\n').map(str::to_owned).collect();
+    [varied, judged, counted].concat()
+}
+
+fn parent(name: &str) -> Tokenizer {
+    Tokenizer::from_gguf(&Gguf::open(&fixture(name)).unwrap().metadata).unwrap()
+}
+
+fn cut_to(parent: &Tokenizer, size: usize, additions: &Additions) -> VocabularyCut {
+    let text = NamedText { name: "calibration", text: BUILT_IN_TEXT };
+    cut(parent, &[text], &Target::Size(size), additions).unwrap()
+}
+
+/// A file of metadata alone, which llama.cpp opens for its vocabulary.
+fn write_vocabulary(name: &str, tokenizer: &Tokenizer, target: &Path) {
+    let mut metadata = Gguf::open(&fixture(name)).unwrap().metadata;
+    let old: Vec<String> =
+        metadata.iter().map(|(key, _)| key.to_owned()).filter(|key| key.starts_with("tokenizer.")).collect();
+    for key in old {
+        metadata.remove(&key);
+    }
+    for (key, value) in tokenizer.to_gguf_metadata() {
+        metadata.set(key, value);
+    }
+    let file = std::fs::File::create(target).unwrap();
+    GgufLayout::new(&metadata, &[]).unwrap().start(file).unwrap().finish().unwrap();
+}
+
+/// Of each line: its ids are those of llama.cpp and of the `tokenizers` crate, and those of the parent if all were kept.
+fn assert_judged(name: &str, parent: &Tokenizer, cut: &VocabularyCut) -> usize {
+    let lines = lines();
+    let texts: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("vocabulary.gguf");
+    write_vocabulary(name, &cut.tokenizer, &file);
+    let of_llama = judge::tokenize(&file, &texts, Specials { add: false, parse: true }).unwrap();
+    let files = cut.tokenizer.hf_files().unwrap();
+    let of_crate = tokenizers::Tokenizer::from_bytes(&files[0].1).unwrap();
+
+    let (parents, cuts) = (Encoder::new(parent).unwrap(), Encoder::new(&cut.tokenizer).unwrap());
+    let mut same_as_parent = 0;
+    for (text, of_llama) in texts.iter().zip(&of_llama) {
+        let ids = cuts.encode(text, PARSE).unwrap();
+        assert_eq!(&ids, of_llama, "llama.cpp, {name}: {text:?}");
+        assert_eq!(
+            ids,
+            of_crate.encode_fast(*text, false).unwrap().get_ids(),
+            "tokenizers, {name}: {text:?}"
+        );
+        let before = parents.encode(text, PARSE).unwrap();
+        let old: Option<Vec<u32>> = ids.iter().map(|&id| cut.kept.get(id as usize).copied()).collect();
+        let all_kept = before.iter().all(|id| cut.kept.binary_search(id).is_ok());
+        if all_kept && cut.added.is_empty() {
+            assert_eq!(old.as_ref(), Some(&before), "{name}: {text:?}");
+            same_as_parent += 1;
+        }
+    }
+    same_as_parent
+}
+
+#[test]
+fn a_smollm2_of_16384_tokens_is_judged() {
+    let parent = parent(SMOLLM2);
+    let cut = cut_to(&parent, 16_384, &Additions::default());
+    assert_eq!(cut.tokenizer.tokens.len(), 16_384);
+    assert!(assert_judged(SMOLLM2, &parent, &cut) > 1000);
+}
+
+#[test]
+fn gemmas_of_65536_and_32768_tokens_are_judged() {
+    let parent = parent(GEMMA);
+    for size in [65_536, 32_768] {
+        let started = std::time::Instant::now();
+        let cut = cut_to(&parent, size, &Additions::default());
+        println!("{:?} {:?}", started.elapsed(), cut.report);
+        assert_eq!(cut.tokenizer.tokens.len(), size);
+        assert!(assert_judged(GEMMA, &parent, &cut) > 1000);
+    }
+}
+
+#[test]
+fn added_tokens_are_found_whole_by_all() {
+    for name in [SMOLLM2, GEMMA] {
+        let parent = parent(name);
+        let additions = read_additions(" myocardial infarction\nSecateur\n").unwrap();
+        let cut = cut_to(&parent, 16_000, &additions);
+        assert_eq!(cut.tokenizer.tokens.len(), 16_000);
+        assert_judged(name, &parent, &cut);
+        let encoder = Encoder::new(&cut.tokenizer).unwrap();
+        let ids = encoder.encode("a myocardial infarctionSecateur", PARSE).unwrap();
+        assert_eq!(ids[1..], [15_998, 15_999]);
+        assert_eq!(cut.tokenizer.decode(&ids, true).unwrap(), "a myocardial infarctionSecateur");
+        for (token, text) in cut.added.iter().zip([" myocardial infarction", "Secateur"]) {
+            assert_eq!(parent.decode(&token.pieces, true).unwrap(), text);
+        }
+    }
+}
