@@ -7,6 +7,7 @@ use secateur_compress::forward::ForwardError;
 use secateur_compress::measure::MeasureError;
 use secateur_compress::pass_until::TaskError;
 use secateur_compress::statistics::StatisticsError;
+use secateur_compress::vocabulary::VocabularyError;
 use secateur_hub::{HubError, IdError};
 use secateur_model::ModelError;
 use secateur_model::types::RequestError;
@@ -47,6 +48,7 @@ impl Exit {
                 | CompressError::FolderTaken { .. }
                 | CompressError::FolderIsSource { .. } => Self::Usage,
                 CompressError::Allocation(_) => Self::BudgetMissed,
+                CompressError::Vocabulary(error) => Self::of_vocabulary(error),
                 CompressError::Statistics(error) => Self::of_statistics(error),
                 CompressError::Interrupted => Self::Interrupted,
                 CompressError::Verification(_) => Self::VerificationFailed,
@@ -112,6 +114,17 @@ impl Exit {
             return Self::Usage;
         }
         Self::Bug
+    }
+
+    fn of_vocabulary(error: &VocabularyError) -> Self {
+        match error {
+            VocabularyError::Unreadable { .. } | VocabularyError::NotUtf8 { .. } => Self::Unusable,
+            VocabularyError::MadeOtherwise { .. }
+            | VocabularyError::OtherPieces { .. }
+            | VocabularyError::OtherText { .. } => Self::VerificationFailed,
+            VocabularyError::Tokenizer(_) => Self::Unusable,
+            _ => Self::Usage,
+        }
     }
 
     fn of_statistics(error: &StatisticsError) -> Self {

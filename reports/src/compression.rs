@@ -17,6 +17,8 @@ pub struct Compression {
     pub written: bool,
     /// Where the artifact is.
     pub folder: Option<String>,
+    /// The smaller vocabulary, if not all tokens stay.
+    pub vocabulary: Option<SmallerVocabulary>,
     /// Bytes of the source's tensors.
     pub source_bytes: u64,
     /// Exact bytes of model.gguf.
@@ -45,6 +47,36 @@ pub struct Compression {
     pub seconds: Option<f64>,
     /// Most memory that the process held, in bytes.
     pub peak_memory: Option<u64>,
+}
+
+/// What a smaller vocabulary is worth.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SmallerVocabulary {
+    /// Tokens of the source.
+    pub tokens_before: usize,
+    /// Tokens that stay.
+    pub tokens_after: usize,
+    /// Share of embedding and output matrix in the parameters of the source.
+    pub embedding_share_before: f64,
+    /// The same afterwards.
+    pub embedding_share_after: f64,
+    /// Lines of text that were tokenized both ways.
+    pub lines: usize,
+    /// Those all of whose tokens stay: they are tokenized as before.
+    pub lines_of_kept_tokens: usize,
+    /// Text by text.
+    pub texts: Vec<TextInTokens>,
+}
+
+/// A text in a smaller vocabulary.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TextInTokens {
+    /// Its name.
+    pub name: String,
+    /// Share of its tokens that stay.
+    pub coverage: f64,
+    /// Bytes per token before and after.
+    pub bytes_per_token: Option<(f64, f64)>,
 }
 
 /// An artifact beside its source, measured by our forward pass on text that was not calibrated on.
@@ -127,7 +159,7 @@ impl Compression {
 
     /// What people read below the table, a line each.
     pub fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
+        let mut notes = self.vocabulary.as_ref().map_or_else(Vec::new, SmallerVocabulary::notes);
         for fallback in &self.fallbacks {
             notes.push(format!(
                 "{} tensors get {} instead of {}: rows of {} do not fill blocks of {}",
@@ -179,6 +211,31 @@ impl Compression {
         }
         if let (Some(folder), Some(seconds)) = (&self.folder, self.seconds) {
             notes.push(format!("wrote {folder} in {}", units::seconds(seconds)));
+        }
+        notes
+    }
+}
+
+impl SmallerVocabulary {
+    fn notes(&self) -> Vec<String> {
+        let mut notes = vec![
+            format!(
+                "{} of {} tokens stay: embedding and output matrix have {} of the parameters (source {})",
+                self.tokens_after,
+                self.tokens_before,
+                units::percent(self.embedding_share_after),
+                units::percent(self.embedding_share_before)
+            ),
+            format!(
+                "{} of {} lines have kept tokens only and are tokenized as before",
+                self.lines_of_kept_tokens, self.lines
+            ),
+        ];
+        for text in &self.texts {
+            let bytes = text.bytes_per_token.map_or_else(String::new, |(before, after)| {
+                format!(", {after:.3} bytes per token (source {before:.3})")
+            });
+            notes.push(format!("{}: {} of its tokens stay{bytes}", text.name, units::percent(text.coverage)));
         }
         notes
     }

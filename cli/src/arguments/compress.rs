@@ -27,6 +27,8 @@ pub struct CompressArguments {
     /// The same as --max-size, in bits of model.gguf for each parameter
     #[arg(long, value_name = "BITS", value_parser = bits, conflicts_with_all = ["max_size", "tensor_type"])]
     pub bits_per_weight: Option<f64>,
+    #[command(flatten)]
+    pub vocabulary: VocabularyArguments,
     /// How numbers become codes: rtn, weighted, gptq or full [default: full, or with --type rtn]
     #[arg(long, value_name = "METHOD")]
     pub rounding: Option<Rounding>,
@@ -42,6 +44,43 @@ pub struct CompressArguments {
     /// Print the plan with its exact size and write nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// Which tokens stay.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub struct VocabularyArguments {
+    /// Keep so many tokens, those that the texts of --text use most: 32000, or 32k for 32 times 1024
+    #[arg(long, value_name = "TOKENS", value_parser = tokens)]
+    pub vocab: Option<usize>,
+    /// Keep as many tokens as cover this share of the texts of --text, for example 99.9%
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub vocab_coverage: Option<f64>,
+    /// Keep the tokens of a list, one spelling or id a line, and those that the tokenizer cannot do without
+    #[arg(long, value_name = "FILE")]
+    pub keep_tokens: Option<PathBuf>,
+    /// Keep the tokens in these scripts of Unicode, for example latin,cyrillic
+    #[arg(long, value_name = "SCRIPTS", value_delimiter = ',')]
+    pub keep_scripts: Vec<String>,
+}
+
+fn tokens(text: &str) -> Result<usize, String> {
+    let (digits, unit) = match text.strip_suffix(['k', 'K']) {
+        Some(digits) => (digits, 1024),
+        None => (text, 1),
+    };
+    let count = digits.parse::<usize>().ok().and_then(|count| count.checked_mul(unit));
+    count
+        .filter(|&count| count > 0)
+        .ok_or_else(|| "expected a number of tokens, like 32000 or 32k".to_owned())
+}
+
+/// A share, from `99.9%`.
+fn percent(text: &str) -> Result<f64, String> {
+    match text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>() {
+        Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(percent / 100.0),
+        _ => Err("expected a share above 0 and up to 100, like 99.9%".to_owned()),
+    }
 }
 
 fn bits(text: &str) -> Result<f64, String> {

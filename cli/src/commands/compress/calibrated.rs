@@ -69,7 +69,8 @@ pub fn prepare(
     let request = TypeRequest { base, overrides: arguments.overrides.clone() };
     let plan = plan(checkpoint, &request)?;
     if rounding == Rounding::Rtn {
-        if !arguments.texts.is_empty() || arguments.imatrix.is_some() {
+        let read_for_tokens = checkpoint.kept_tokens().is_some();
+        if (!arguments.texts.is_empty() && !read_for_tokens) || arguments.imatrix.is_some() {
             return Err(CalibratedError::RtnReadsNothing.into());
         }
         return Ok(Prepared { plan, held_out: Vec::new(), knowledge: None, importance: None });

@@ -1,6 +1,7 @@
 //! `secateur compress`
 
 mod calibrated;
+mod vocabulary;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -10,7 +11,7 @@ use secateur_model::header_spec::lost_in_gguf;
 use secateur_model::plan::{HfPlan, Plan, TensorPlan};
 use secateur_model::{Checkpoint, TensorType};
 use secateur_profiles::{Budget, ByteSize, Verdict};
-use secateur_reports::compression::{Change, Compression, Fallback, MeasuredQuality};
+use secateur_reports::compression::{Change, Compression, Fallback, MeasuredQuality, SmallerVocabulary};
 
 use crate::arguments::CompressArguments;
 use crate::commands::inspect::role_name;
@@ -18,6 +19,7 @@ use crate::console::Console;
 use crate::exit::Exit;
 use crate::model_argument;
 use calibrated::prepare;
+use vocabulary::cut_vocabulary;
 
 pub use calibrated::CalibratedError;
 
@@ -25,12 +27,14 @@ pub use calibrated::CalibratedError;
 pub fn run(arguments: &CompressArguments, seed: u64, console: &Console) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let checkpoint = model_argument::open(&arguments.model, console)?;
+    let source_bytes = checkpoint.tensor_bytes();
+    let (checkpoint, vocabulary) = cut_vocabulary(arguments, checkpoint)?;
     let progress = console.progress();
     let prepared = prepare(arguments, &checkpoint, seed, &progress)?;
     let plan = &prepared.plan;
     let budget = Budget { max_size: arguments.max_size, ..Budget::default() };
     let verdicts = budget.judge(plan.gguf_bytes);
-    let mut record = planned(&checkpoint, plan);
+    let mut record = planned(&checkpoint, plan, source_bytes, vocabulary);
     match &arguments.out {
         Some(folder) if !arguments.dry_run => {
             let rounded = prepared.round(&checkpoint, &progress)?;
@@ -72,7 +76,12 @@ fn shown(bytes: u64) -> String {
     secateur_reports::units::bytes(bytes)
 }
 
-fn planned(checkpoint: &Checkpoint, plan: &Plan) -> Compression {
+fn planned(
+    checkpoint: &Checkpoint,
+    plan: &Plan,
+    source_bytes: u64,
+    vocabulary: Option<SmallerVocabulary>,
+) -> Compression {
     let (hf_type, hf_left_out) = match &plan.hf {
         HfPlan::Write(tensor_type) => (Some(tensor_type.to_string()), None),
         HfPlan::Leave(reason) => (None, Some(reason.clone())),
@@ -83,7 +92,8 @@ fn planned(checkpoint: &Checkpoint, plan: &Plan) -> Compression {
         asked: plan.asked.clone(),
         written: false,
         folder: None,
-        source_bytes: checkpoint.tensor_bytes(),
+        source_bytes,
+        vocabulary,
         gguf_bytes: plan.gguf_bytes,
         parameters: plan.elements(),
         changes: changes(plan),

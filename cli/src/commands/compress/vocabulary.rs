@@ -1,0 +1,93 @@
+//! The smaller vocabulary, if one is asked for.
+
+use secateur_compress::CompressError;
+use secateur_compress::statistics::{self, StatisticsError};
+use secateur_compress::vocabulary::{
+    Additions, EmbeddingShare, NamedText, Scripts, Target, VocabularyReport, cut, read_keep_list,
+    read_list_file,
+};
+use secateur_model::{Checkpoint, Tokenizer};
+use secateur_reports::compression::{SmallerVocabulary, TextInTokens};
+
+use crate::arguments::{CompressArguments, VocabularyArguments};
+
+/// What texts are called that came without a name.
+const BUILT_IN: &str = "built-in text";
+
+/// The model with the tokens that are to stay, and what that is worth; as it was if all stay.
+pub fn cut_vocabulary(
+    arguments: &CompressArguments,
+    checkpoint: Checkpoint,
+) -> anyhow::Result<(Checkpoint, Option<SmallerVocabulary>)> {
+    if !arguments.vocabulary.are_given() {
+        return Ok((checkpoint, None));
+    }
+    let no_tokenizer =
+        || CompressError::from(StatisticsError::NoTokenizer { path: checkpoint.source.clone() });
+    let tokenizer = checkpoint.tokenizer.as_ref().ok_or_else(no_tokenizer)?;
+    let target = target(&arguments.vocabulary, tokenizer)?;
+    let texts = named_texts(arguments)?;
+    let texts: Vec<_> = texts.iter().map(|(name, text)| NamedText { name, text }).collect();
+    let smaller = cut(tokenizer, &texts, &target, &Additions::default()).map_err(CompressError::from)?;
+    let spec = &checkpoint.spec;
+    let share = EmbeddingShare::new(
+        spec.parameter_count(),
+        spec.hidden_size,
+        spec.tied_embeddings,
+        spec.vocabulary_size,
+        smaller.kept.len(),
+    );
+    let told = told(&smaller.report, &share);
+    Ok((checkpoint.with_tokens(&smaller.kept, smaller.tokenizer)?, Some(told)))
+}
+
+impl VocabularyArguments {
+    fn are_given(&self) -> bool {
+        self.vocab.is_some()
+            || self.vocab_coverage.is_some()
+            || self.keep_tokens.is_some()
+            || !self.keep_scripts.is_empty()
+    }
+}
+
+fn target(arguments: &VocabularyArguments, tokenizer: &Tokenizer) -> Result<Target, CompressError> {
+    Ok(match arguments {
+        VocabularyArguments { vocab: Some(tokens), .. } => Target::Size(*tokens),
+        VocabularyArguments { vocab_coverage: Some(share), .. } => Target::Coverage(*share),
+        VocabularyArguments { keep_tokens: Some(path), .. } => {
+            Target::Tokens(read_keep_list(tokenizer, &read_list_file(path)?)?)
+        }
+        VocabularyArguments { keep_scripts, .. } => Target::Scripts(Scripts::new(keep_scripts)?),
+    })
+}
+
+/// The texts of each file or folder together, by its name.
+fn named_texts(arguments: &CompressArguments) -> Result<Vec<(String, String)>, CompressError> {
+    if arguments.texts.is_empty() {
+        let texts = statistics::texts_or_built_in(&[])?;
+        return Ok(texts.into_iter().map(|text| (BUILT_IN.to_owned(), text)).collect());
+    }
+    let read = |path: &std::path::PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let texts = statistics::texts_or_built_in(std::slice::from_ref(path))?;
+        Ok((name, texts.concat()))
+    };
+    arguments.texts.iter().map(read).collect()
+}
+
+fn told(report: &VocabularyReport, share: &EmbeddingShare) -> SmallerVocabulary {
+    let text = |text: &secateur_compress::vocabulary::TextReport| TextInTokens {
+        name: text.name.clone(),
+        coverage: text.coverage(),
+        bytes_per_token: text.bytes_per_token(),
+    };
+    SmallerVocabulary {
+        tokens_before: report.tokens_before,
+        tokens_after: report.tokens_after,
+        embedding_share_before: share.before(),
+        embedding_share_after: share.after(),
+        lines: report.gate.lines,
+        lines_of_kept_tokens: report.gate.lines_of_kept_tokens,
+        texts: report.texts.iter().map(text).collect(),
+    }
+}
