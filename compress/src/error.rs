@@ -12,6 +12,7 @@ use crate::measure::MeasureError;
 use crate::quantize::QuantizeError;
 use crate::quantize::feedback::ProblemError;
 use crate::statistics::StatisticsError;
+use crate::vocabulary::VocabularyError;
 
 /// Why a plan cannot be made or carried out.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,8 @@ pub enum CompressError {
     RoundedGone,
     #[error(transparent)]
     Allocation(#[from] AllocationError),
+    #[error(transparent)]
+    Vocabulary(#[from] VocabularyError),
     #[error("tensor `{tensor}` has {value} at row {row}, column {column}; weights must be finite")]
     NotFinite { tensor: String, row: usize, column: usize, value: f32 },
     #[error("`{}` is not empty and was not written by secateur; choose another folder", path.display())]
