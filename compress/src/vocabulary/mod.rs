@@ -14,6 +14,8 @@ mod gate;
 mod keep_list;
 mod report;
 mod scripts;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use additions::{AddedToken, Additions, add_tokens, read_additions};
@@ -23,6 +25,6 @@ pub use cut::{VocabularyCut, cut};
 pub use error::VocabularyError;
 pub use gate::{GateCounts, check};
 pub use keep_list::{read_keep_list, read_list_file};
-pub use report::{EmbeddingShare, TextReport, VocabularyReport};
+pub use report::{EmbeddingShare, TextReport, VocabularyReport, report_text};
 pub use scripts::Scripts;
 pub use text::NamedText;

@@ -1,7 +1,7 @@
 //! What a cut vocabulary is worth, as plain records.
 
 use rayon::prelude::*;
-use secateur_model::tokenizer::NewIds;
+use secateur_model::tokenizer::{Encoder, NewIds, Tokenizer};
 use serde::{Deserialize, Serialize};
 
 use super::counts::ENCODE;
@@ -22,11 +22,11 @@ pub struct VocabularyReport {
     pub added: usize,
     /// What was compared before anything was written.
     pub gate: GateCounts,
-    /// Each text, in the order in which they were given.
+    /// Each text, in the order in which they were given, tokenized with kept tokens alone.
     pub texts: Vec<TextReport>,
 }
 
-/// What a cut vocabulary is worth on one text. Figures are of the kept tokens alone, before any are added.
+/// What a cut vocabulary is worth on one text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TextReport {
     /// What the text is called.
@@ -96,6 +96,23 @@ impl EmbeddingShare {
     pub fn after(&self) -> f64 {
         self.embedding_after as f64 / self.total_after as f64
     }
+}
+
+/// What the tokenizer `cut`, which keeps the tokens `kept` of `parent`, is worth on a text, for example one that was not
+/// counted.
+///
+/// # Errors
+/// When the parts of a tokenizer disagree, or the text cannot be tokenized.
+pub fn report_text(
+    parent: &Tokenizer,
+    cut: &Tokenizer,
+    kept: &[u32],
+    text: NamedText<'_>,
+) -> Result<TextReport, VocabularyError> {
+    let new_ids = NewIds::new(kept, parent.tokens.len())?;
+    let (parents, cuts) = (Encoder::new(parent)?, Encoder::new(cut)?);
+    let parent = Ready { tokenizer: parent, encoder: &parents };
+    measure(parent, Ready { tokenizer: cut, encoder: &cuts }, &new_ids, text)
 }
 
 /// Takes a text through both tokenizers.
