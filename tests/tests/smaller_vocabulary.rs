@@ -1,0 +1,131 @@
+//! `compress --vocab` on a real model: stock llama.cpp loads the result and finds the kept tokens as it found them before.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on has failed
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+
+use secateur_model::Checkpoint;
+use secateur_model::plan::Plan;
+use secateur_tests::binary::{self, Ran};
+use secateur_tests::fixtures::{SMOLLM2, fixture};
+use secateur_tests::judge::{self, Prompt, Specials};
+
+const LINES: [&str; 4] = [
+    "The river was discovered in 1842 by a small party of settlers.",
+    "What is the capital of France?",
+    "It is one of the largest cities in the world, with 12,000 people.",
+    "She went to the market and bought three apples.",
+];
+
+fn text() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/judge.txt")
+}
+
+fn compress(options: &[&OsStr], out: &Path) -> Ran {
+    let model = fixture(SMOLLM2);
+    let fixed: [&OsStr; 6] = [
+        "compress".as_ref(),
+        model.as_ref(),
+        "--type".as_ref(),
+        "q4_1".as_ref(),
+        "--out".as_ref(),
+        out.as_ref(),
+    ];
+    binary::run(&[&fixed, options].concat())
+}
+
+#[test]
+fn kept_tokens_have_the_logits_that_they_had() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, cut) = (folder.path().join("whole"), folder.path().join("cut"));
+    assert_eq!(compress(&[], &whole).code, 0);
+    let text = text();
+    let ran = compress(&["--vocab".as_ref(), "16k".as_ref(), "--text".as_ref(), text.as_ref()], &cut);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stderr.contains("16384 of 49152 tokens stay"), "{}", ran.stderr);
+
+    let plan: Plan = serde_saphyr::from_str(&fs::read_to_string(cut.join("plan.yaml")).unwrap()).unwrap();
+    let vocabulary = plan.vocabulary.unwrap();
+    let kept = vocabulary.kept.indices();
+    assert_eq!((vocabulary.of, kept.len()), (49_152, 16_384));
+
+    let (whole, cut) = (whole.join("model.gguf"), cut.join("model.gguf"));
+    let specials = Specials { add: true, parse: true };
+    let before = judge::tokenize(&whole, &LINES, specials).unwrap();
+    let after = judge::tokenize(&cut, &LINES, specials).unwrap();
+    for (before, after) in before.iter().zip(&after) {
+        let old: Vec<u32> = after.iter().map(|&id| kept[id as usize]).collect();
+        assert_eq!(&old, before, "the same tokens under new numbers");
+    }
+    let prompts = |lines: &[Vec<u32>]| lines.iter().map(|ids| ids.as_slice().into()).collect::<Vec<Prompt>>();
+    let of_whole = judge::logits(&whole, &prompts(&before)).unwrap();
+    let of_cut = judge::logits(&cut, &prompts(&after)).unwrap();
+    assert_eq!(of_cut.columns, kept.len());
+    for (whole, cut) in of_whole.iter().zip(of_cut.iter()) {
+        for (&id, &logit) in kept.iter().zip(cut) {
+            let expected = whole[id as usize];
+            assert!((logit - expected).abs() <= 1e-4, "token {id}: {logit}, expected {expected}");
+        }
+    }
+}
+
+#[test]
+fn a_folder_for_transformers_tells_of_the_same_tokens() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let model = fixture(SMOLLM2);
+    let arguments: [&OsStr; 8] = [
+        "compress".as_ref(),
+        model.as_ref(),
+        "--type".as_ref(),
+        "f16".as_ref(),
+        "--vocab".as_ref(),
+        "16000".as_ref(),
+        "--out".as_ref(),
+        out.as_ref(),
+    ];
+    let ran = binary::run(&arguments);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let gguf = Checkpoint::open(&out.join("model.gguf")).unwrap();
+    let hf = Checkpoint::open(&out.join("hf")).unwrap();
+    assert_eq!((gguf.spec.vocabulary_size, hf.spec.vocabulary_size), (16_000, 16_000));
+    let crate_reads = tokenizers::Tokenizer::from_file(out.join("hf/tokenizer.json")).unwrap();
+    let of_llama = judge::tokenize(&out.join("model.gguf"), &LINES, Specials { add: false, parse: true });
+    for (line, ids) in LINES.iter().zip(of_llama.unwrap()) {
+        assert_eq!(crate_reads.encode_fast(*line, false).unwrap().get_ids(), ids, "{line}");
+    }
+}
+
+#[test]
+fn what_cannot_be_kept_is_told_and_nothing_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, content).unwrap();
+        path.into_os_string()
+    };
+    let twice = file("twice.txt", "Ġthe\nĠthe\n");
+    let unknown = file("unknown.txt", "Ġthe\nnothing-like-this\n");
+    let missing = folder.path().join("missing.txt").into_os_string();
+    let specials = file("specials.txt", "<|im_start|><|im_end|>");
+    let text = text().into_os_string();
+    let refusals: [(&[&OsStr], i32, &str); 8] = [
+        (&["--vocab".as_ref(), "100".as_ref(), "--text".as_ref(), &text], 2, "tokens must stay"),
+        (&["--vocab".as_ref(), "64k".as_ref()], 2, "cannot be cut from one of 49152"),
+        (&["--vocab".as_ref(), "16k".as_ref(), "--text".as_ref(), &specials], 2, "special tokens"),
+        (&["--vocab-coverage".as_ref(), "0%".as_ref()], 2, "expected a share"),
+        (&["--keep-tokens".as_ref(), &twice], 2, "line 2: `Ġthe` is the token of line 1"),
+        (&["--keep-tokens".as_ref(), &unknown], 2, "line 2: `nothing-like-this` is no token"),
+        (&["--keep-tokens".as_ref(), &missing], 3, "cannot be read"),
+        (&["--keep-scripts".as_ref(), "latin,klingon".as_ref()], 2, "`klingon` is no script"),
+    ];
+    for (options, code, words) in refusals {
+        let out = folder.path().join("out");
+        let ran = compress(options, &out);
+        assert_eq!(ran.code, code, "{options:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(words), "`{words}` is not in: {}", ran.stderr);
+        assert!(!out.exists());
+    }
+}
