@@ -118,11 +118,12 @@ impl Exit {
 
     fn of_vocabulary(error: &VocabularyError) -> Self {
         match error {
-            VocabularyError::Unreadable { .. } | VocabularyError::NotUtf8 { .. } => Self::Unusable,
+            VocabularyError::Unreadable { .. }
+            | VocabularyError::NotUtf8 { .. }
+            | VocabularyError::Tokenizer(_) => Self::Unusable,
             VocabularyError::MadeOtherwise { .. }
             | VocabularyError::OtherPieces { .. }
             | VocabularyError::OtherText { .. } => Self::VerificationFailed,
-            VocabularyError::Tokenizer(_) => Self::Unusable,
             _ => Self::Usage,
         }
     }

@@ -12,11 +12,12 @@ use crate::gguf::{Gguf, Metadata, MetadataValue};
 use crate::header_spec::{TensorFacts, spec_from_metadata};
 use crate::hf::HfWeights;
 use crate::hf::config::spec_from_config;
+use crate::hf::token_ids::renumbered;
 use crate::plan::VocabularyPlan;
 use crate::sizes::{SpecError, rope_factors};
 use crate::stored::{FileBytes, StoredTensor, TensorFiles};
 use crate::tensor_rows::TensorRows;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{NewIds, Tokenizer};
 use crate::{HubSource, Kept, ModelError, ModelSpec, Role, TensorId, TensorType};
 
 /// Largest config.json that we read; real ones have a few kilobytes.
@@ -299,6 +300,11 @@ impl Checkpoint {
                 let stored = |token: u32| tensor.kept.as_ref().map_or(token, |kept| kept[token as usize]);
                 tensor.kept = Some(kept.iter().map(|&token| stored(token)).collect());
             }
+        }
+        if let Origin::HuggingFace { config } = &mut self.origin {
+            let new_ids = NewIds::new(kept, vocabulary_size)
+                .map_err(|source| ModelError::Tokenizer { path: self.source.clone(), source })?;
+            *config = renumbered(config, &new_ids);
         }
         self.spec.vocabulary_size = kept.len();
         self.tokenizer = Some(tokenizer);

@@ -3,8 +3,8 @@
 use secateur_compress::CompressError;
 use secateur_compress::statistics::{self, StatisticsError};
 use secateur_compress::vocabulary::{
-    Additions, EmbeddingShare, NamedText, Scripts, Target, VocabularyReport, cut, read_keep_list,
-    read_list_file,
+    Additions, EmbeddingShare, NamedText, Scripts, Target, VocabularyError, VocabularyReport, cut,
+    read_keep_list, read_list_file,
 };
 use secateur_model::{Checkpoint, Tokenizer};
 use secateur_reports::compression::{SmallerVocabulary, TextInTokens};
@@ -25,8 +25,8 @@ pub fn cut_vocabulary(
     let no_tokenizer =
         || CompressError::from(StatisticsError::NoTokenizer { path: checkpoint.source.clone() });
     let tokenizer = checkpoint.tokenizer.as_ref().ok_or_else(no_tokenizer)?;
-    let target = target(&arguments.vocabulary, tokenizer)?;
-    let texts = named_texts(arguments)?;
+    let target = target(&arguments.vocabulary, tokenizer).map_err(CompressError::from)?;
+    let texts = named_texts(arguments).map_err(CompressError::from)?;
     let texts: Vec<_> = texts.iter().map(|(name, text)| NamedText { name, text }).collect();
     let smaller = cut(tokenizer, &texts, &target, &Additions::default()).map_err(CompressError::from)?;
     let spec = &checkpoint.spec;
@@ -50,7 +50,7 @@ impl VocabularyArguments {
     }
 }
 
-fn target(arguments: &VocabularyArguments, tokenizer: &Tokenizer) -> Result<Target, CompressError> {
+fn target(arguments: &VocabularyArguments, tokenizer: &Tokenizer) -> Result<Target, VocabularyError> {
     Ok(match arguments {
         VocabularyArguments { vocab: Some(tokens), .. } => Target::Size(*tokens),
         VocabularyArguments { vocab_coverage: Some(share), .. } => Target::Coverage(*share),
@@ -62,7 +62,7 @@ fn target(arguments: &VocabularyArguments, tokenizer: &Tokenizer) -> Result<Targ
 }
 
 /// The texts of each file or folder together, by its name.
-fn named_texts(arguments: &CompressArguments) -> Result<Vec<(String, String)>, CompressError> {
+fn named_texts(arguments: &CompressArguments) -> Result<Vec<(String, String)>, StatisticsError> {
     if arguments.texts.is_empty() {
         let texts = statistics::texts_or_built_in(&[])?;
         return Ok(texts.into_iter().map(|text| (BUILT_IN.to_owned(), text)).collect());
