@@ -24,8 +24,8 @@ fn small(name: &str, size: usize) -> Tokenizer {
     Tokenizer::from_hf_folder(&folder, size).unwrap()
 }
 
-fn cut_demo(target: Target) -> Result<VocabularyCut, VocabularyError> {
-    cut(&DEMO, &[TEXT], &target, &Additions::default())
+fn cut_demo(target: &Target) -> Result<VocabularyCut, VocabularyError> {
+    cut(&DEMO, &[TEXT], target, &Additions::default())
 }
 
 fn counts() -> Counts {
@@ -41,7 +41,7 @@ fn is_closed(tokenizer: &Tokenizer, kept: &[u32]) -> bool {
 fn sizes_are_multiples_of_64_closed_and_inside_each_other() {
     let mut larger: Vec<u32> = (0..1024).collect();
     for (asked, given) in [(1024, 1024), (1000, 1024), (960, 960), (641, 704), (300, 320)] {
-        let cut = cut_demo(Target::Size(asked)).unwrap();
+        let cut = cut_demo(&Target::Size(asked)).unwrap();
         assert_eq!((cut.kept.len(), cut.tokenizer.tokens.len()), (given, given));
         assert!(is_closed(&DEMO, &cut.kept), "{asked}");
         assert!(cut.kept.iter().all(|id| larger.binary_search(id).is_ok()), "{asked}");
@@ -74,18 +74,18 @@ fn coverage_is_reached_and_not_by_far() {
     let covered =
         |kept: &[u32]| kept.iter().map(|&id| counts.in_texts(id)).sum::<u64>() as f64 / counts.total() as f64;
     for share in [0.7, 0.9, 0.99, 1.0] {
-        let cut = cut_demo(Target::Coverage(share)).unwrap();
+        let cut = cut_demo(&Target::Coverage(share)).unwrap();
         let text = &cut.report.texts[0];
         assert!(covered(&cut.kept) >= share);
         assert!((text.coverage() - covered(&cut.kept)).abs() < 1e-12);
         assert_eq!(text.tokens_before, counts.total());
         if cut.kept.len() > 320 {
-            let smaller = cut_demo(Target::Size(cut.kept.len() - 64)).unwrap();
+            let smaller = cut_demo(&Target::Size(cut.kept.len() - 64)).unwrap();
             assert!(covered(&smaller.kept) < share, "{share}");
         }
     }
     for share in [0.0, -1.0, 1.5, f64::NAN] {
-        let error = cut_demo(Target::Coverage(share)).unwrap_err();
+        let error = cut_demo(&Target::Coverage(share)).unwrap_err();
         assert!(matches!(error, VocabularyError::Coverage { .. }), "{error}");
     }
 }
@@ -94,7 +94,7 @@ fn coverage_is_reached_and_not_by_far() {
 fn any_number_of_threads_gives_the_same() {
     let with = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| cut_demo(Target::Size(500)).unwrap())
+        pool.install(|| cut_demo(&Target::Size(500)).unwrap())
     };
     let (one, four) = (with(1), with(4));
     assert_eq!((one.kept, one.tokenizer, one.report), (four.kept, four.tokenizer, four.report));
@@ -102,7 +102,7 @@ fn any_number_of_threads_gives_the_same() {
 
 #[test]
 fn sizes_that_cannot_be_are_refused_with_what_can() {
-    let error = cut_demo(Target::Size(100)).unwrap_err();
+    let error = cut_demo(&Target::Size(100)).unwrap_err();
     let required = DEMO.required().len();
     assert_eq!(
         error.to_string(),
@@ -110,8 +110,8 @@ fn sizes_that_cannot_be_are_refused_with_what_can() {
             "a vocabulary of 100 tokens is too small: {required} tokens must stay (bytes, special tokens, and what those are made of)"
         )
     );
-    assert!(cut_demo(Target::Size(required)).is_ok());
-    let error = cut_demo(Target::Size(1025)).unwrap_err();
+    assert!(cut_demo(&Target::Size(required)).is_ok());
+    let error = cut_demo(&Target::Size(1025)).unwrap_err();
     assert_eq!(error.to_string(), "a vocabulary of 1025 tokens cannot be cut from one of 1024");
 }
 
@@ -241,7 +241,7 @@ fn shares_are_those_of_gemma() {
 
 #[test]
 fn texts_that_were_not_counted_are_reported_alike() {
-    let cut = cut_demo(Target::Size(512)).unwrap();
+    let cut = cut_demo(&Target::Size(512)).unwrap();
     let report = report_text(&DEMO, &cut.tokenizer, &cut.kept, TEXT).unwrap();
     assert_eq!(report, cut.report.texts[0]);
     assert!(report.tokens_after > report.tokens_before && report.tokens_kept < report.tokens_before);
