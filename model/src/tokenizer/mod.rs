@@ -32,7 +32,6 @@ use crate::gguf::MetadataValue;
 
 pub use encode::{EncodeOptions, Encoder};
 pub use error::TokenizerError;
-pub use hugging_face::keep_json;
 pub use new_ids::NewIds;
 pub use replay::{Making, Replay};
 pub use required::Need;

@@ -12,7 +12,6 @@
 mod added;
 mod files;
 mod json;
-mod keep_json;
 mod model_file;
 mod read_byte_pair;
 mod read_sentence_piece;
@@ -26,7 +25,6 @@ use super::keep::padding_text;
 use super::{Token, TokenKind, Tokenizer, TokenizerError, TokenizerKind};
 use files::Folder;
 use json::TokenizerJson;
-pub use keep_json::keep_json;
 
 /// A model with more tokens than this is none; it bounds what a wrong config can make us allocate.
 const MOST_TOKENS: usize = 1 << 22;
