@@ -289,12 +289,10 @@ impl Checkpoint {
     /// `tokenizer` is that of the kept tokens. Nothing is copied: rows are left out where they are read.
     ///
     /// # Errors
-    /// If a token is not in the vocabulary, or the tokenizer has another size.
+    /// If ids do not ascend or are not in the vocabulary, or the tokenizer has another size.
     pub fn with_tokens(mut self, kept: &[u32], tokenizer: Tokenizer) -> Result<Self, ModelError> {
-        let vocabulary_size = self.spec.vocabulary_size;
-        if let Some(&token) = kept.iter().find(|&&token| token as usize >= vocabulary_size) {
-            return Err(ModelError::UnknownToken { path: self.source, token, vocabulary_size });
-        }
+        let new_ids = NewIds::new(kept, self.spec.vocabulary_size)
+            .map_err(|source| ModelError::Tokenizer { path: self.source.clone(), source })?;
         for role in [Role::TokenEmbedding, Role::Output] {
             if let Some(tensor) = self.tensors.get_mut(&TensorId::global(role)) {
                 let stored = |token: u32| tensor.kept.as_ref().map_or(token, |kept| kept[token as usize]);
@@ -302,8 +300,6 @@ impl Checkpoint {
             }
         }
         if let Origin::HuggingFace { config } = &mut self.origin {
-            let new_ids = NewIds::new(kept, vocabulary_size)
-                .map_err(|source| ModelError::Tokenizer { path: self.source.clone(), source })?;
             *config = renumbered(config, &new_ids);
         }
         self.spec.vocabulary_size = kept.len();

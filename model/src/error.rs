@@ -45,8 +45,6 @@ pub enum ModelError {
     Tokenizer { path: PathBuf, source: TokenizerError },
     #[error("`{}` has {tokens} tokens in its tokenizer and {embedding_rows} rows in its token embedding", path.display())]
     VocabularySize { path: PathBuf, embedding_rows: usize, tokens: usize },
-    #[error("`{}` has {vocabulary_size} tokens, and none of id {token}", path.display())]
-    UnknownToken { path: PathBuf, token: u32, vocabulary_size: usize },
     #[error("`{}` lacks tensor `{name}`", path.display())]
     MissingTensor { path: PathBuf, name: String },
     #[error("`{}` has tensor `{name}`, which this architecture does not use", path.display())]

@@ -194,9 +194,10 @@ impl Compression {
             ));
         }
         if let Some(quality) = &self.quality {
+            let kept = if self.vocabulary.is_some() { " with the tokens that stay" } else { "" };
             let error = quality.divergence_error.map_or(String::new(), |error| format!(" ± {error:.4}"));
             notes.push(format!(
-                "divergence from the source {:.4}{error} nats per token, same likeliest token {}, perplexity {:.2} (source {:.2}); measured here on {} tokens that were not calibrated on",
+                "divergence from the source{kept} {:.4}{error} nats per token, same likeliest token {}, perplexity {:.2} (source {:.2}); measured here on {} tokens that were not calibrated on",
                 quality.divergence,
                 units::percent(quality.same_top),
                 quality.perplexity,

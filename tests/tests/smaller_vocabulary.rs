@@ -45,6 +45,8 @@ fn kept_tokens_have_the_logits_that_they_had() {
     let ran = compress(&["--vocab".as_ref(), "16k".as_ref(), "--text".as_ref(), text.as_ref()], &cut);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert!(ran.stderr.contains("16384 of 49152 tokens stay"), "{}", ran.stderr);
+    // 16384 x 576 of 115,640,640 parameters; before 49152 x 576 of 134,515,008
+    assert!(ran.stderr.contains("have 8.2 % of the parameters (source 21.0 %)"), "{}", ran.stderr);
 
     let plan: Plan = serde_saphyr::from_str(&fs::read_to_string(cut.join("plan.yaml")).unwrap()).unwrap();
     let vocabulary = plan.vocabulary.unwrap();
@@ -96,6 +98,37 @@ fn a_folder_for_transformers_tells_of_the_same_tokens() {
     for (line, ids) in LINES.iter().zip(of_llama.unwrap()) {
         assert_eq!(crate_reads.encode_fast(*line, false).unwrap().get_ids(), ids, "{line}");
     }
+}
+
+#[test]
+fn config_json_follows_the_ids_of_its_source() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, out) = (folder.path().join("whole"), folder.path().join("out"));
+    let model = fixture(SMOLLM2);
+    let run = |model: &OsStr, options: &[&OsStr], out: &Path| {
+        let fixed: [&OsStr; 6] =
+            ["compress".as_ref(), model, "--type".as_ref(), "f16".as_ref(), "--out".as_ref(), out.as_ref()];
+        let ran = binary::run(&[&fixed, options].concat());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+    };
+    run(model.as_ref(), &[], &whole);
+    // a token that moves stands for one that a config names
+    let config = whole.join("hf/config.json");
+    let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&config).unwrap()).unwrap();
+    json["pad_token_id"] = 49_000.into();
+    json["sep_token_id"] = 260.into();
+    fs::write(&config, json.to_string()).unwrap();
+    let list = folder.path().join("list.txt");
+    fs::write(&list, "260\n").unwrap();
+    run(whole.join("hf").as_ref(), &["--keep-tokens".as_ref(), list.as_ref()], &out);
+    let plan: Plan = serde_saphyr::from_str(&fs::read_to_string(out.join("plan.yaml")).unwrap()).unwrap();
+    let kept = plan.vocabulary.unwrap().kept;
+    let new = kept.indices().binary_search(&260).unwrap();
+    let json: serde_json::Value =
+        serde_json::from_slice(&fs::read(out.join("hf/config.json")).unwrap()).unwrap();
+    assert_eq!(json["sep_token_id"], new);
+    assert_eq!(json["pad_token_id"], serde_json::Value::Null, "it is gone");
+    assert_eq!(json["vocab_size"], kept.indices().len());
 }
 
 #[test]

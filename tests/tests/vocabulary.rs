@@ -5,9 +5,7 @@
 use std::path::Path;
 
 use secateur_compress::statistics::BUILT_IN_TEXT;
-use secateur_compress::vocabulary::{
-    Additions, EmbeddingShare, NamedText, Target, VocabularyCut, cut, read_additions,
-};
+use secateur_compress::vocabulary::{Additions, NamedText, Target, VocabularyCut, cut, read_additions};
 use secateur_model::gguf::{Gguf, GgufLayout};
 use secateur_model::tokenizer::{EncodeOptions, Encoder, Tokenizer};
 use secateur_tests::fixtures::{GEMMA, SMOLLM2, fixture};
@@ -97,10 +95,9 @@ fn gemmas_of_65536_and_32768_tokens_are_judged() {
     let parent = parent(GEMMA);
     for size in [65_536, 32_768] {
         let cut = cut_to(&parent, size, &Additions::default());
-        let (report, share) = (&cut.report, EmbeddingShare::new(268_098_176, 640, true, 262_144, size));
+        let report = &cut.report;
         assert_eq!(report.gate.lines, report.gate.lines_of_kept_tokens); // more than the text has
         assert_eq!(report.gate.tokens, size);
-        assert!(share.after() < share.before() / 2.0);
         assert_eq!(cut.tokenizer.tokens.len(), size);
         assert!(assert_judged(GEMMA, &parent, &cut) > 1000);
     }

@@ -5,7 +5,7 @@ use secateur_model::tokenizer::{Encoder, NewIds, Tokenizer};
 use super::additions::{AddedToken, Additions, add_tokens};
 use super::choose::{Target, choose};
 use super::counts::Counts;
-use super::gate::{Ready, check_with, makings};
+use super::gate::{Ready, check, makings};
 use super::report::{VocabularyReport, measure};
 use super::{NamedText, VocabularyError};
 
@@ -25,7 +25,7 @@ pub struct VocabularyCut {
 /// Cuts the vocabulary of a tokenizer: counts, chooses, checks, adds, measures.
 ///
 /// # Errors
-/// See [`choose`](super::choose()), [`check`](super::check) and [`add_tokens`](super::add_tokens).
+/// See [`choose`](super::choose()), [`add_tokens`](super::add_tokens); the gate, when the smaller tokenizer does not do what the larger does.
 pub fn cut(
     parent: &Tokenizer,
     texts: &[NamedText<'_>],
@@ -41,7 +41,7 @@ pub fn cut(
     let smaller_encoder = Encoder::new(&smaller)?;
     let before = Ready { tokenizer: parent, encoder: &encoder };
     let after = Ready { tokenizer: &smaller, encoder: &smaller_encoder };
-    let gate = check_with(before, after, &chosen.kept, &making, texts)?;
+    let gate = check(before, after, &chosen.kept, &making, texts)?;
     let new_ids = NewIds::new(&chosen.kept, parent.tokens.len())?;
     let texts = texts.iter().map(|&text| measure(before, after, &new_ids, text)).collect::<Result<_, _>>()?;
 

@@ -28,7 +28,13 @@ pub(super) struct Ready<'a> {
     pub(super) encoder: &'a Encoder,
 }
 
-/// Compares the tokenizer `cut`, which keeps the tokens `kept` of `parent`, with it. Of each line, up to 100,000:
+/// How each token of a vocabulary is made.
+pub(super) fn makings(tokenizer: &Tokenizer) -> Result<Vec<Making>, VocabularyError> {
+    let replay = Replay::new(tokenizer)?;
+    Ok((0..tokenizer.tokens.len() as u32).into_par_iter().map(|id| replay.making(id)).collect())
+}
+
+/// Compares the tokenizer `cut`, which keeps the tokens `kept` of `parent`, with it; `making` tells of each of the parent's tokens what it is made of. Of each line, up to 100,000:
 /// - if the parent has kept tokens alone, the cut tokenizer has the same;
 /// - in any case, what it has decodes to what the parent's tokens decode to, which is the line itself.
 ///
@@ -36,30 +42,7 @@ pub(super) struct Ready<'a> {
 ///
 /// # Errors
 /// The first line or token of which this is not true, or a text that cannot be tokenized.
-pub fn check(
-    parent: &Tokenizer,
-    cut: &Tokenizer,
-    kept: &[u32],
-    texts: &[NamedText<'_>],
-) -> Result<GateCounts, VocabularyError> {
-    let making = makings(parent)?;
-    let (parents, cuts) = (Encoder::new(parent)?, Encoder::new(cut)?);
-    check_with(
-        Ready { tokenizer: parent, encoder: &parents },
-        Ready { tokenizer: cut, encoder: &cuts },
-        kept,
-        &making,
-        texts,
-    )
-}
-
-/// How each token of a vocabulary is made.
-pub(super) fn makings(tokenizer: &Tokenizer) -> Result<Vec<Making>, VocabularyError> {
-    let replay = Replay::new(tokenizer)?;
-    Ok((0..tokenizer.tokens.len() as u32).into_par_iter().map(|id| replay.making(id)).collect())
-}
-
-pub(super) fn check_with(
+pub(super) fn check(
     parent: Ready<'_>,
     cut: Ready<'_>,
     kept: &[u32],

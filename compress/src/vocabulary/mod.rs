@@ -1,8 +1,8 @@
 //! A smaller vocabulary: which tokens stay, and the proof that texts made of them are tokenized as before.
 //!
-//! [`Counts`] tells how often texts use each token, [`choose`] drops the least used that nothing kept is made of,
-//! [`check`] takes texts through both tokenizers before anything is written, and [`VocabularyReport`] tells what it was
-//! worth. [`cut`] does all of it. Rows of matrices are not touched here: the rows to keep are [`VocabularyCut::kept`].
+//! [`Counts`] tells how often texts use each token, [`choose`] drops the least used that nothing kept is made of, a gate
+//! takes texts through both tokenizers before anything is written, and [`VocabularyReport`] tells what it was worth.
+//! [`cut`] does all of it. Rows of matrices are not touched here: the rows to keep are [`VocabularyCut::kept`].
 
 mod additions;
 mod choose;
@@ -23,8 +23,8 @@ pub use choose::{Chosen, Target, choose};
 pub use counts::Counts;
 pub use cut::{VocabularyCut, cut};
 pub use error::VocabularyError;
-pub use gate::{GateCounts, check};
+pub use gate::GateCounts;
 pub use keep_list::{read_keep_list, read_list_file};
-pub use report::{EmbeddingShare, TextReport, VocabularyReport, report_text};
+pub use report::{TextReport, VocabularyReport};
 pub use scripts::Scripts;
 pub use text::NamedText;

@@ -1,7 +1,7 @@
 //! What a cut vocabulary is worth, as plain records.
 
 use rayon::prelude::*;
-use secateur_model::tokenizer::{Encoder, NewIds, Tokenizer};
+use secateur_model::tokenizer::NewIds;
 use serde::{Deserialize, Serialize};
 
 use super::counts::ENCODE;
@@ -33,8 +33,6 @@ pub struct TextReport {
     pub name: String,
     /// Bytes of the text.
     pub bytes: u64,
-    /// Lines of the text.
-    pub lines: u64,
     /// Tokens that the parent makes of it.
     pub tokens_before: u64,
     /// Those of them that are kept.
@@ -54,65 +52,6 @@ impl TextReport {
         let per = |tokens: u64| (tokens > 0).then(|| self.bytes as f64 / tokens as f64);
         Some((per(self.tokens_before)?, per(self.tokens_after)?))
     }
-
-    /// Mean tokens of a line before and after; `None` for a text without lines.
-    pub fn tokens_per_line(&self) -> Option<(f64, f64)> {
-        let per = |tokens: u64| (self.lines > 0).then(|| tokens as f64 / self.lines as f64);
-        Some((per(self.tokens_before)?, per(self.tokens_after)?))
-    }
-}
-
-/// How much of a model its vocabulary is: rows of the embedding, and of the head where that is a matrix of its own.
-///
-/// Below a fifth is a good share for small models ("Rethinking Optimization and Architecture for Tiny Language Models").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EmbeddingShare {
-    /// Parameters of embedding and head before.
-    pub embedding_before: u64,
-    /// All parameters before.
-    pub total_before: u64,
-    /// Parameters of embedding and head after.
-    pub embedding_after: u64,
-    /// All parameters after.
-    pub total_after: u64,
-}
-
-impl EmbeddingShare {
-    /// Of a model with `total` parameters, of which each of `before` tokens has `hidden_size` in the embedding, and as
-    /// many in the head unless the two are `tied`; `after` tokens are left.
-    pub fn new(total: u64, hidden_size: usize, tied: bool, before: usize, after: usize) -> Self {
-        let per_token = hidden_size as u64 * if tied { 1 } else { 2 };
-        let (embedding_before, embedding_after) = (before as u64 * per_token, after as u64 * per_token);
-        let body = total.saturating_sub(embedding_before);
-        Self { embedding_before, total_before: total, embedding_after, total_after: body + embedding_after }
-    }
-
-    /// The share of all parameters before.
-    pub fn before(&self) -> f64 {
-        self.embedding_before as f64 / self.total_before as f64
-    }
-
-    /// The share of all parameters after.
-    pub fn after(&self) -> f64 {
-        self.embedding_after as f64 / self.total_after as f64
-    }
-}
-
-/// What the tokenizer `cut`, which keeps the tokens `kept` of `parent`, is worth on a text, for example one that was not
-/// counted.
-///
-/// # Errors
-/// When the parts of a tokenizer disagree, or the text cannot be tokenized.
-pub fn report_text(
-    parent: &Tokenizer,
-    cut: &Tokenizer,
-    kept: &[u32],
-    text: NamedText<'_>,
-) -> Result<TextReport, VocabularyError> {
-    let new_ids = NewIds::new(kept, parent.tokens.len())?;
-    let (parents, cuts) = (Encoder::new(parent)?, Encoder::new(cut)?);
-    let parent = Ready { tokenizer: parent, encoder: &parents };
-    measure(parent, Ready { tokenizer: cut, encoder: &cuts }, &new_ids, text)
 }
 
 /// Takes a text through both tokenizers.
@@ -135,7 +74,6 @@ pub(super) fn measure(
     Ok(TextReport {
         name: text.name.to_owned(),
         bytes: text.text.len() as u64,
-        lines: text.text.lines().count() as u64,
         tokens_before,
         tokens_kept,
         tokens_after,

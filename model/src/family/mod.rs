@@ -320,6 +320,13 @@ impl ModelSpec {
         }
     }
 
+    /// Share of the parameters that the embedding, and an output matrix of its own, have. Below a fifth is good for small models
+    /// ("Rethinking Optimization and Architecture for Tiny Language Models").
+    pub fn vocabulary_share(&self) -> f64 {
+        let matrices = if self.tied_embeddings { 1 } else { 2 };
+        (matrices * self.vocabulary_size * self.hidden_size) as f64 / self.parameter_count() as f64
+    }
+
     /// Numbers in all tensors of the model, those that exist in GGUF only left out.
     pub fn parameter_count(&self) -> u64 {
         self.tensor_ids()

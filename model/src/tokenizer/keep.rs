@@ -47,29 +47,15 @@ impl Tokenizer {
                 .as_ref()
                 .map(|config| token_ids::renumbered(config, &new_ids)),
             hf_files: None,
-            ..self.clone_switches()
-        };
-        smaller.check_itself()?;
-        Ok(smaller)
-    }
-
-    /// What speaks of no tokens, with an empty vocabulary.
-    fn clone_switches(&self) -> Self {
-        Self {
-            kind: TokenizerKind::SentencePiece,
-            tokens: Vec::new(),
-            specials: std::collections::BTreeMap::new(),
-            suppressed: Vec::new(),
             add_bos: self.add_bos,
             add_eos: self.add_eos,
             add_sep: self.add_sep,
             add_space_prefix: self.add_space_prefix,
             chat_template: self.chat_template.clone(),
             named_chat_templates: self.named_chat_templates.clone(),
-            other_metadata: Vec::new(),
-            generation_config: None,
-            hf_files: None,
-        }
+        };
+        smaller.check_itself()?;
+        Ok(smaller)
     }
 
     fn kept_kind(&self, new_ids: &NewIds) -> Result<TokenizerKind, TokenizerError> {

@@ -3,7 +3,7 @@
 use secateur_compress::CompressError;
 use secateur_compress::statistics::{self, StatisticsError};
 use secateur_compress::vocabulary::{
-    Additions, EmbeddingShare, NamedText, Scripts, Target, VocabularyError, VocabularyReport, cut,
+    Additions, NamedText, Scripts, Target, TextReport, VocabularyError, VocabularyReport, cut,
     read_keep_list, read_list_file,
 };
 use secateur_model::{Checkpoint, Tokenizer};
@@ -29,16 +29,10 @@ pub fn cut_vocabulary(
     let texts = named_texts(arguments).map_err(CompressError::from)?;
     let texts: Vec<_> = texts.iter().map(|(name, text)| NamedText { name, text }).collect();
     let smaller = cut(tokenizer, &texts, &target, &Additions::default()).map_err(CompressError::from)?;
-    let spec = &checkpoint.spec;
-    let share = EmbeddingShare::new(
-        spec.parameter_count(),
-        spec.hidden_size,
-        spec.tied_embeddings,
-        spec.vocabulary_size,
-        smaller.kept.len(),
-    );
-    let told = told(&smaller.report, &share);
-    Ok((checkpoint.with_tokens(&smaller.kept, smaller.tokenizer)?, Some(told)))
+    let share_before = checkpoint.spec.vocabulary_share();
+    let checkpoint = checkpoint.with_tokens(&smaller.kept, smaller.tokenizer)?;
+    let told = told(&smaller.report, share_before, checkpoint.spec.vocabulary_share());
+    Ok((checkpoint, Some(told)))
 }
 
 impl VocabularyArguments {
@@ -75,8 +69,8 @@ fn named_texts(arguments: &CompressArguments) -> Result<Vec<(String, String)>, S
     arguments.texts.iter().map(read).collect()
 }
 
-fn told(report: &VocabularyReport, share: &EmbeddingShare) -> SmallerVocabulary {
-    let text = |text: &secateur_compress::vocabulary::TextReport| TextInTokens {
+fn told(report: &VocabularyReport, share_before: f64, share_after: f64) -> SmallerVocabulary {
+    let text = |text: &TextReport| TextInTokens {
         name: text.name.clone(),
         coverage: text.coverage(),
         bytes_per_token: text.bytes_per_token(),
@@ -84,8 +78,8 @@ fn told(report: &VocabularyReport, share: &EmbeddingShare) -> SmallerVocabulary 
     SmallerVocabulary {
         tokens_before: report.tokens_before,
         tokens_after: report.tokens_after,
-        embedding_share_before: share.before(),
-        embedding_share_after: share.after(),
+        embedding_share_before: share_before,
+        embedding_share_after: share_after,
         lines: report.gate.lines,
         lines_of_kept_tokens: report.gate.lines_of_kept_tokens,
         texts: report.texts.iter().map(text).collect(),
