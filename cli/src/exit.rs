@@ -6,6 +6,7 @@ use secateur_compress::CompressError;
 use secateur_compress::forward::ForwardError;
 use secateur_compress::measure::MeasureError;
 use secateur_compress::pass_until::TaskError;
+use secateur_compress::shape::ShapeRequestError;
 use secateur_compress::statistics::StatisticsError;
 use secateur_compress::vocabulary::VocabularyError;
 use secateur_hub::{HubError, IdError};
@@ -48,6 +49,8 @@ impl Exit {
                 | CompressError::FolderTaken { .. }
                 | CompressError::FolderIsSource { .. } => Self::Usage,
                 CompressError::Allocation(_) => Self::BudgetMissed,
+                CompressError::Shape(ShapeRequestError::Singular { .. }) => Self::Unusable,
+                CompressError::Shape(_) => Self::Usage,
                 CompressError::Vocabulary(error) => Self::of_vocabulary(error),
                 CompressError::Statistics(error) => Self::of_statistics(error),
                 CompressError::Interrupted => Self::Interrupted,

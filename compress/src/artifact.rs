@@ -88,6 +88,8 @@ pub struct Execution<'a> {
     pub rounded: Option<&'a RoundedStore>,
     /// Sequences of tokens on which the artifact is measured against its source; none if it is empty.
     pub held_out: &'a [Vec<u32>],
+    /// What it is measured against, where that is not the source as it is given: the source before its shape was cut.
+    pub parent: Option<&'a Checkpoint>,
 }
 
 /// Carries out a plan: writes the artifact beside its place, checks it, measures it, moves it there. `seed` is recorded.
@@ -124,7 +126,7 @@ pub fn compress(
     timed("verify", started);
 
     let started = Instant::now();
-    let quality = quality(checkpoint, &gguf, execution.held_out, progress)?;
+    let quality = quality(execution.parent.unwrap_or(checkpoint), &gguf, execution.held_out, progress)?;
     timed("measure", started);
 
     if let HfPlan::Write(tensor_type) = plan.hf {

@@ -11,6 +11,7 @@ use crate::forward::ForwardError;
 use crate::measure::MeasureError;
 use crate::quantize::QuantizeError;
 use crate::quantize::feedback::ProblemError;
+use crate::shape::ShapeRequestError;
 use crate::statistics::StatisticsError;
 use crate::vocabulary::VocabularyError;
 
@@ -41,6 +42,8 @@ pub enum CompressError {
     RoundedGone,
     #[error(transparent)]
     Allocation(#[from] AllocationError),
+    #[error(transparent)]
+    Shape(#[from] ShapeRequestError),
     #[error(transparent)]
     Vocabulary(#[from] VocabularyError),
     #[error("tensor `{tensor}` has {value} at row {row}, column {column}; weights must be finite")]

@@ -17,6 +17,7 @@ pub mod progress;
 mod quality;
 pub mod quantize;
 pub mod rounding;
+pub mod shape;
 mod staging;
 pub mod statistics;
 pub mod vocabulary;

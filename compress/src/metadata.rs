@@ -3,7 +3,8 @@
 use secateur_model::gguf::Metadata;
 use secateur_model::header_spec::write_spec;
 use secateur_model::plan::Plan;
-use secateur_model::{Checkpoint, Rounding};
+use secateur_model::shape::ShapePlan;
+use secateur_model::{Checkpoint, ModelSpec, Rounding};
 
 /// `general.quantization_version`: the only one that llama.cpp knows.
 const QUANTIZATION_VERSION: u32 = 2;
@@ -38,6 +39,9 @@ pub(crate) fn artifact_metadata(checkpoint: &Checkpoint, plan: &Plan) -> Metadat
         let (kept, of) = (vocabulary.kept.indices().len(), vocabulary.of);
         metadata.set("secateur.plan.vocabulary", format!("{kept} of {of} tokens"));
     }
+    if let Some(shape) = &plan.shape {
+        metadata.set("secateur.plan.shape", shape_in_words(shape, &checkpoint.spec));
+    }
     if plan.rounding != Rounding::Rtn {
         metadata.set("secateur.plan.rounding", plan.rounding.name().to_owned());
     }
@@ -54,4 +58,19 @@ pub(crate) fn artifact_metadata(checkpoint: &Checkpoint, plan: &Plan) -> Metadat
         metadata.set("secateur.plan.fallbacks", fallbacks);
     }
     metadata
+}
+
+/// Layers, and the sizes of the first one, where they are smaller than they were.
+fn shape_in_words(shape: &ShapePlan, spec: &ModelSpec) -> String {
+    let mut words = vec![format!("{} of {} layers", shape.layers.len(), shape.of)];
+    if let (Some(first), Some(layer)) = (shape.layers.first(), spec.layers.first()) {
+        if let Some(attention) = layer.attention().filter(|_| first.kv_heads.is_some()) {
+            words.push(format!("{} heads", attention.heads));
+        }
+        if let Some(gated) = layer.gated().filter(|_| first.ffn.is_some()) {
+            words.push(format!("{} channels", gated.width));
+        }
+    }
+    words.push(format!("repair {}", shape.repair));
+    words.join(", ")
 }

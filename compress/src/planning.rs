@@ -33,6 +33,7 @@ pub fn plan(checkpoint: &Checkpoint, request: &TypeRequest) -> Result<Plan, Comp
             architecture: table.gguf_architecture.to_owned(),
             asked,
             vocabulary: checkpoint.kept_tokens(),
+            shape: checkpoint.shape().cloned(),
             file_type: request.file_type(),
             rounding: Rounding::Rtn,
             calibration: None,

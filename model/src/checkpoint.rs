@@ -1,5 +1,8 @@
 //! A checkpoint, opened: its spec, its tokenizer, what it says about itself, and its tensors one at a time.
 
+mod layers;
+mod tokens;
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,19 +15,20 @@ use crate::gguf::{Gguf, Metadata, MetadataValue};
 use crate::header_spec::{TensorFacts, spec_from_metadata};
 use crate::hf::HfWeights;
 use crate::hf::config::spec_from_config;
-use crate::hf::token_ids::renumbered;
-use crate::plan::VocabularyPlan;
+use crate::shape::ShapePlan;
 use crate::sizes::{SpecError, rope_factors};
 use crate::stored::{FileBytes, StoredTensor, TensorFiles};
 use crate::tensor_rows::TensorRows;
-use crate::tokenizer::{NewIds, Tokenizer};
-use crate::{HubSource, Kept, ModelError, ModelSpec, Role, TensorId, TensorType};
+use crate::tokenizer::Tokenizer;
+use crate::{HubSource, ModelError, ModelSpec, Role, TensorId, TensorType};
+
+pub use layers::repaired_name;
 
 /// Largest config.json that we read; real ones have a few kilobytes.
 const MAX_CONFIG_BYTES: u64 = 16 << 20;
 
-/// A model as files, opened: headers are read and checked, weights are not touched until asked for.
-#[derive(Debug)]
+/// A model as files, opened: headers are read and checked, weights are not touched until asked for. A clone shares the files.
+#[derive(Debug, Clone)]
 pub struct Checkpoint {
     /// Its architecture.
     pub spec: ModelSpec,
@@ -39,13 +43,17 @@ pub struct Checkpoint {
     /// Where on the Hub it came from, if it did.
     pub hub: Option<HubSource>,
     files: TensorFiles,
+    /// How many of the files are the model's own; what is behind them takes the place of tensors.
+    own_files: usize,
     /// Only headers are there: tensors have a type and a size, and no numbers.
     headers_only: bool,
     tensors: BTreeMap<TensorId, CheckpointTensor>,
+    /// What the layers are of those in the files, if they are not the same.
+    shape: Option<ShapePlan>,
 }
 
 /// How a checkpoint is laid out.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Origin {
     /// One GGUF file, or its parts.
     Gguf,
@@ -57,14 +65,38 @@ pub enum Origin {
 }
 
 /// A tensor of a checkpoint and how its stored rows become ours.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct CheckpointTensor {
     pub stored: StoredTensor,
     pub order: RowOrder,
     /// Added to every number: what safetensors leave out of norm weights.
     pub offset: f32,
     /// Which of our rows the model has, if not all that are stored.
-    pub kept: Option<Arc<[u32]>>,
+    pub rows: Option<Arc<[u32]>>,
+    /// Which columns, likewise.
+    pub columns: Option<Arc<[u32]>>,
+}
+
+impl CheckpointTensor {
+    /// All of a stored tensor.
+    fn new(stored: StoredTensor, order: RowOrder, offset: f32) -> Self {
+        Self { stored, order, offset, rows: None, columns: None }
+    }
+
+    /// Leaves out all rows but these, of those that there are.
+    fn keep_rows(&mut self, kept: &[u32]) {
+        self.rows = Some(chosen(self.rows.as_deref(), kept));
+    }
+
+    /// Leaves out all columns but these, of those that there are.
+    fn keep_columns(&mut self, kept: &[u32]) {
+        self.columns = Some(chosen(self.columns.as_deref(), kept));
+    }
+}
+
+/// What `kept` names among those that were chosen before.
+fn chosen(before: Option<&[u32]>, kept: &[u32]) -> Arc<[u32]> {
+    kept.iter().map(|&index| before.map_or(index, |before| before[index as usize])).collect()
 }
 
 impl Checkpoint {
@@ -135,7 +167,7 @@ impl Checkpoint {
             .map(|(id, stored)| {
                 let attention = id.layer.and_then(|layer| spec.layers[layer].attention());
                 let order = table.gguf_row_order(id.role, attention);
-                (id, CheckpointTensor { stored, order, offset: 0.0, kept: None })
+                (id, CheckpointTensor::new(stored, order, 0.0))
             })
             .collect();
         let tokenizer = match metadata.get("tokenizer.ggml.model").and_then(MetadataValue::as_str) {
@@ -151,10 +183,12 @@ impl Checkpoint {
             origin: Origin::Gguf,
             source: path.to_owned(),
             hub: None,
+            own_files: files.len(),
             files,
             headers_only: false,
             tensors,
             spec,
+            shape: None,
         };
         checkpoint.check_vocabulary()
     }
@@ -181,7 +215,7 @@ impl Checkpoint {
             .into_iter()
             .map(|(id, stored)| {
                 let offset = if id.role.is_norm() { table.habits.norm_offset } else { 0.0 };
-                (id, CheckpointTensor { stored, order: RowOrder::Plain, offset, kept: None })
+                (id, CheckpointTensor::new(stored, RowOrder::Plain, offset))
             })
             .collect();
         let has_tokenizer =
@@ -196,10 +230,12 @@ impl Checkpoint {
             origin: Origin::HuggingFace { config },
             source: folder.to_owned(),
             hub: None,
+            own_files: files.len(),
             files,
             headers_only: false,
             tensors,
             spec,
+            shape: None,
         };
         checkpoint.check_vocabulary()
     }
@@ -237,7 +273,7 @@ impl Checkpoint {
 
     /// The paths of the files that hold the weights.
     pub fn weight_files(&self) -> impl ExactSizeIterator<Item = &Path> {
-        self.files.paths()
+        self.files.paths().take(self.own_files)
     }
 
     /// The files of a Hugging Face folder that say what the model is, beside its weights.
@@ -283,35 +319,6 @@ impl Checkpoint {
             path: self.source.clone(),
             name: format!("{:?}", id.role),
         })
-    }
-
-    /// The same model with a smaller vocabulary: token `i` is what `kept[i]` was, with its row of the embedding and of the output matrix.
-    /// `tokenizer` is that of the kept tokens. Nothing is copied: rows are left out where they are read.
-    ///
-    /// # Errors
-    /// If ids do not ascend or are not in the vocabulary, or the tokenizer has another size.
-    pub fn with_tokens(mut self, kept: &[u32], tokenizer: Tokenizer) -> Result<Self, ModelError> {
-        let new_ids = NewIds::new(kept, self.spec.vocabulary_size)
-            .map_err(|source| ModelError::Tokenizer { path: self.source.clone(), source })?;
-        for role in [Role::TokenEmbedding, Role::Output] {
-            if let Some(tensor) = self.tensors.get_mut(&TensorId::global(role)) {
-                let stored = |token: u32| tensor.kept.as_ref().map_or(token, |kept| kept[token as usize]);
-                tensor.kept = Some(kept.iter().map(|&token| stored(token)).collect());
-            }
-        }
-        if let Origin::HuggingFace { config } = &mut self.origin {
-            *config = renumbered(config, &new_ids);
-        }
-        self.spec.vocabulary_size = kept.len();
-        self.tokenizer = Some(tokenizer);
-        self.check_vocabulary()
-    }
-
-    /// Which tokens of the files the model has, if not all.
-    pub fn kept_tokens(&self) -> Option<VocabularyPlan> {
-        let tensor = self.tensors.get(&TensorId::global(Role::TokenEmbedding))?;
-        let (kept, of) = (tensor.kept.as_ref()?, *tensor.stored.shape.first()?);
-        Some(VocabularyPlan { of, kept: Kept::new(kept) })
     }
 
     /// Rotary divisors that Hugging Face models state as parameters only.
@@ -373,7 +380,7 @@ fn match_tensors(
 }
 
 fn read_vector(files: &TensorFiles, tensor: &StoredTensor) -> Result<Vec<f32>, ModelError> {
-    let plain = CheckpointTensor { stored: tensor.clone(), order: RowOrder::Plain, offset: 0.0, kept: None };
+    let plain = CheckpointTensor::new(tensor.clone(), RowOrder::Plain, 0.0);
     let rows = TensorRows::stored(files.map(tensor)?, &plain);
     let mut values = vec![0.0; rows.rows() * rows.row_len()];
     rows.read(0..rows.rows(), &mut values)?;

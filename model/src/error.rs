@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::dequantize::DequantizeError;
 use crate::gguf::GgufError;
 use crate::hf::SafetensorsError;
+use crate::shape::ShapeError;
 use crate::sizes::SpecError;
 use crate::tensor_writer::TensorWriteError;
 use crate::tokenizer::TokenizerError;
@@ -45,6 +46,8 @@ pub enum ModelError {
     Tokenizer { path: PathBuf, source: TokenizerError },
     #[error("`{}` has {tokens} tokens in its tokenizer and {embedding_rows} rows in its token embedding", path.display())]
     VocabularySize { path: PathBuf, embedding_rows: usize, tokens: usize },
+    #[error("`{}`: {source}", path.display())]
+    Shape { path: PathBuf, source: ShapeError },
     #[error("`{}` lacks tensor `{name}`", path.display())]
     MissingTensor { path: PathBuf, name: String },
     #[error("`{}` has tensor `{name}`, which this architecture does not use", path.display())]

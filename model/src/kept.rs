@@ -1,6 +1,7 @@
 //! Which of many numbered things stay, as a plan writes it down.
 
 use std::fmt::Write as _;
+use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
@@ -37,22 +38,38 @@ impl Serialize for Kept {
     }
 }
 
-impl<'de> Deserialize<'de> for Kept {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+/// A text that names no ascending numbers.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeptError {
+    /// Not a number, and not two.
+    #[error("`{0}` is no number and no range like 3-7")]
+    NoRange(String),
+    /// Numbers ascend, each once.
+    #[error("`{0}` does not ascend")]
+    Order(String),
+}
+
+impl FromStr for Kept {
+    type Err = KeptError;
+
+    fn from_str(text: &str) -> Result<Self, KeptError> {
         let mut indices: Vec<u32> = Vec::new();
         for run in text.split(',').filter(|run| !run.is_empty()) {
             let (first, last) = run.split_once('-').unwrap_or((run, run));
-            let number = |text: &str| {
-                text.parse::<u32>().map_err(|_| D::Error::custom(format!("`{run}` is no range like 3-7")))
-            };
+            let number = |text: &str| text.parse::<u32>().map_err(|_| KeptError::NoRange(run.to_owned()));
             let (first, last) = (number(first)?, number(last)?);
             if first > last || indices.last().is_some_and(|&before| before >= first) {
-                return Err(D::Error::custom(format!("`{run}` does not ascend")));
+                return Err(KeptError::Order(run.to_owned()));
             }
             indices.extend(first..=last);
         }
         Ok(Self(indices))
+    }
+}
+
+impl<'de> Deserialize<'de> for Kept {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 

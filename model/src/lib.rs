@@ -16,6 +16,7 @@ mod kept;
 pub mod plan;
 pub mod role;
 mod rounding;
+pub mod shape;
 mod sizes;
 pub mod spec;
 pub mod stored;
@@ -25,7 +26,7 @@ pub mod tensor_writer;
 pub mod tokenizer;
 pub mod types;
 
-pub use checkpoint::{Checkpoint, Origin};
+pub use checkpoint::{Checkpoint, Origin, repaired_name};
 pub use dequantize::{DequantizeError, dequantize_row};
 pub use error::ModelError;
 pub use hub_source::HubSource;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::shape::ShapePlan;
 use crate::{Kept, Rounding, TensorId, TensorType};
 
 /// What will be done, complete and explicit. Search proposes it, `--dry-run` prints it, `compress` executes it, the
@@ -22,6 +23,9 @@ pub struct Plan {
     /// Which tokens stay, if not all.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub vocabulary: Option<VocabularyPlan>,
+    /// Which layers, heads and channels stay, if not all.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub shape: Option<ShapePlan>,
     /// Every tensor, in the order in which it will be written.
     #[serde(serialize_with = "one_line_each")]
     pub tensors: Vec<TensorPlan>,

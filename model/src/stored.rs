@@ -59,14 +59,14 @@ impl Deref for FileBytes {
 }
 
 /// The files that hold the tensors of a checkpoint, opened.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct TensorFiles {
     files: Vec<OpenFile>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum OpenFile {
-    Disk { path: PathBuf, file: File },
+    Disk { path: PathBuf, file: Arc<File> },
     Memory { name: PathBuf, bytes: FileBytes },
 }
 
@@ -78,7 +78,7 @@ impl TensorFiles {
 
     /// A file on disk; gives the number that [`StoredTensor::file`] holds.
     pub(crate) fn push_disk(&mut self, path: PathBuf, file: File) -> usize {
-        self.files.push(OpenFile::Disk { path, file });
+        self.files.push(OpenFile::Disk { path, file: Arc::new(file) });
         self.files.len() - 1
     }
 

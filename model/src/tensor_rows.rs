@@ -33,15 +33,35 @@ struct StoredRows {
     tensor_type: TensorType,
     order: RowOrder,
     offset: f32,
+    /// Numbers per stored row.
+    row_len: usize,
     /// Which rows there are, if not all that are stored.
-    kept: Option<Arc<[u32]>>,
+    rows: Option<Arc<[u32]>>,
+    /// Which columns there are, likewise.
+    columns: Option<Arc<[u32]>>,
 }
 
 impl StoredRows {
-    /// The stored bytes of our row `row`.
+    /// The stored bytes of our row `row`, all columns.
     fn row(&self, row: usize) -> &[u8] {
-        let row = self.kept.as_ref().map_or(row, |kept| kept[row] as usize);
+        let row = self.rows.as_ref().map_or(row, |rows| rows[row] as usize);
         &self.bytes[self.order.stored_row(row) * self.row_bytes..][..self.row_bytes]
+    }
+
+    /// Reads rows one by one into `out`, `[rows.len(), row_len]`.
+    fn read_chosen(&self, rows: Range<usize>, row_len: usize, out: &mut [f32]) -> Result<(), ModelError> {
+        let Some(columns) = &self.columns else {
+            let mut rows = rows.zip(out.chunks_exact_mut(row_len));
+            return rows.try_for_each(|(row, out)| self.dequantize(self.row(row), out));
+        };
+        let mut whole = vec![0.0; self.row_len];
+        for (row, out) in rows.zip(out.chunks_exact_mut(row_len)) {
+            self.dequantize(self.row(row), &mut whole)?;
+            for (value, &column) in out.iter_mut().zip(columns.iter()) {
+                *value = whole[column as usize];
+            }
+        }
+        Ok(())
     }
 
     fn dequantize(&self, bytes: &[u8], out: &mut [f32]) -> Result<(), ModelError> {
@@ -57,8 +77,8 @@ impl TensorRows {
         let elements: usize = stored.shape.iter().product();
         let stored_rows = elements / row_len;
         Self {
-            rows: tensor.kept.as_ref().map_or(stored_rows, |kept| kept.len()),
-            row_len,
+            rows: tensor.rows.as_ref().map_or(stored_rows, |rows| rows.len()),
+            row_len: tensor.columns.as_ref().map_or(row_len, |columns| columns.len()),
             source: Source::Stored(StoredRows {
                 row_bytes: bytes.len() / stored_rows,
                 bytes,
@@ -66,7 +86,9 @@ impl TensorRows {
                 tensor_type: stored.tensor_type,
                 order: tensor.order,
                 offset: tensor.offset,
-                kept: tensor.kept.clone(),
+                row_len,
+                rows: tensor.rows.clone(),
+                columns: tensor.columns.clone(),
             }),
         }
     }
@@ -108,13 +130,12 @@ impl TensorRows {
                 Ok(())
             }
             Source::Stored(stored) => {
-                if stored.order == RowOrder::Plain && stored.kept.is_none() {
+                let is_whole = stored.rows.is_none() && stored.columns.is_none();
+                if stored.order == RowOrder::Plain && is_whole {
                     let bytes = rows.start * stored.row_bytes..rows.end * stored.row_bytes;
                     stored.dequantize(&stored.bytes[bytes], out)?;
                 } else {
-                    for (row, out) in rows.zip(out.chunks_exact_mut(self.row_len)) {
-                        stored.dequantize(stored.row(row), out)?;
-                    }
+                    stored.read_chosen(rows, self.row_len, out)?;
                 }
                 if stored.offset != 0.0 {
                     for value in out {
@@ -134,11 +155,22 @@ impl TensorRows {
         }
     }
 
-    /// The stored bytes of our row `row`, before [`offset`](Self::offset); `None` if the tensor is not stored at all.
+    /// The stored bytes of our row `row`, before [`offset`](Self::offset); `None` if the tensor is not stored at all, or not in these
+    /// columns.
     pub fn raw_row(&self, row: usize) -> Option<&[u8]> {
         match &self.source {
-            Source::Stored(stored) => Some(stored.row(row)),
-            Source::Computed(_) => None,
+            Source::Stored(stored) if stored.columns.is_none() => Some(stored.row(row)),
+            _ => None,
+        }
+    }
+
+    /// Hands everything to `see` that the numbers of row `row` depend on: stored bytes, and which columns of them count.
+    pub fn identity(&self, row: usize, mut see: impl FnMut(&[u8])) {
+        if let Source::Stored(stored) = &self.source {
+            see(stored.row(row));
+            if let Some(columns) = stored.columns.as_ref().filter(|_| row == 0) {
+                columns.iter().for_each(|column| see(&column.to_le_bytes()));
+            }
         }
     }
 }

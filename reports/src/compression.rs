@@ -19,6 +19,8 @@ pub struct Compression {
     pub folder: Option<String>,
     /// The smaller vocabulary, if not all tokens stay.
     pub vocabulary: Option<SmallerVocabulary>,
+    /// The smaller shape, if not all layers, heads and channels stay.
+    pub shape: Option<SmallerShape>,
     /// Bytes of the source's tensors.
     pub source_bytes: u64,
     /// Exact bytes of model.gguf.
@@ -66,6 +68,25 @@ pub struct SmallerVocabulary {
     pub lines_of_kept_tokens: usize,
     /// Text by text.
     pub texts: Vec<TextInTokens>,
+}
+
+/// A smaller shape; sizes are those of a layer, before and after.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SmallerShape {
+    /// Layers.
+    pub layers: (usize, usize),
+    /// Query heads.
+    pub heads: (usize, usize),
+    /// Feed-forward channels.
+    pub ffn: (usize, usize),
+    /// Numbers in all tensors.
+    pub parameters: (u64, u64),
+    /// Which layers went.
+    pub layers_gone: Vec<usize>,
+    /// How the worth of heads and channels was told.
+    pub importance: String,
+    /// How what stays takes over.
+    pub repair: String,
 }
 
 /// A text in a smaller vocabulary.
@@ -160,6 +181,7 @@ impl Compression {
     /// What people read below the table, a line each.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = self.vocabulary.as_ref().map_or_else(Vec::new, SmallerVocabulary::notes);
+        notes.extend(self.shape.as_ref().map(SmallerShape::note));
         for fallback in &self.fallbacks {
             notes.push(format!(
                 "{} tensors get {} instead of {}: rows of {} do not fill blocks of {}",
@@ -214,6 +236,31 @@ impl Compression {
             notes.push(format!("wrote {folder} in {}", units::seconds(seconds)));
         }
         notes
+    }
+}
+
+impl SmallerShape {
+    fn note(&self) -> String {
+        let mut words = Vec::new();
+        for (what, (before, after)) in
+            [("layers", self.layers), ("heads", self.heads), ("channels", self.ffn)]
+        {
+            if before != after {
+                words.push(format!("{after} of {before} {what}"));
+            }
+        }
+        if !self.layers_gone.is_empty() {
+            let gone: Vec<_> = self.layers_gone.iter().map(ToString::to_string).collect();
+            words.push(format!("without layers {}", gone.join(" ")));
+        }
+        let (before, after) = self.parameters;
+        format!(
+            "shape: {}; {} of the parameters; importance {}, repair {}",
+            words.join(", "),
+            units::percent(after as f64 / before.max(1) as f64),
+            self.importance,
+            self.repair
+        )
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
-use secateur_model::Rounding;
+use clap::{Args, ValueEnum};
+use secateur_compress::shape::Importance;
+use secateur_model::shape::Repair;
 use secateur_model::types::{Override, TypeChoice};
+use secateur_model::{Kept, Rounding};
 use secateur_profiles::ByteSize;
 
 #[derive(Debug, Args)]
@@ -29,6 +31,8 @@ pub struct CompressArguments {
     pub bits_per_weight: Option<f64>,
     #[command(flatten)]
     pub vocabulary: VocabularyArguments,
+    #[command(flatten)]
+    pub shape: ShapeArguments,
     /// How numbers become codes: rtn, weighted, gptq or full [default: full, or with --type rtn]
     #[arg(long, value_name = "METHOD")]
     pub rounding: Option<Rounding>,
@@ -62,6 +66,47 @@ pub struct VocabularyArguments {
     /// Keep the tokens in these scripts of Unicode, for example latin,cyrillic
     #[arg(long, value_name = "SCRIPTS", value_delimiter = ',')]
     pub keep_scripts: Vec<String>,
+}
+
+/// Which layers, heads and channels stay.
+#[derive(Debug, Args)]
+pub struct ShapeArguments {
+    /// Keep so many layers, the first and the last among them
+    #[arg(long, value_name = "N")]
+    pub layers: Option<usize>,
+    /// How --layers chooses: by how far the predictions move without a layer, or by how much it turns the hidden states
+    #[arg(long, value_name = "METHOD", value_enum, default_value_t, requires = "layers")]
+    pub layer_choice: LayerChoice,
+    /// Keep these layers, numbered from 0, for example 0-20,25-29
+    #[arg(long, value_name = "LIST", conflicts_with = "layers")]
+    pub keep_layers: Option<Kept>,
+    /// Keep so many query heads in each layer, in whole groups that share a key and a value
+    #[arg(long, value_name = "N")]
+    pub heads: Option<usize>,
+    /// Keep so many feed-forward channels in each layer
+    #[arg(long, value_name = "N")]
+    pub ffn: Option<usize>,
+    /// How the worth of heads and channels is told: magnitude, activation, flap, taylor or obs
+    #[arg(long, value_name = "METHOD", default_value_t = Importance::Obs)]
+    pub importance: Importance,
+    /// How what stays takes over from what goes: none, bias or solve
+    #[arg(long, value_name = "METHOD", default_value_t = Repair::Solve)]
+    pub repair: Repair,
+}
+
+/// How layers are chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LayerChoice {
+    #[default]
+    Divergence,
+    Influence,
+}
+
+impl ShapeArguments {
+    /// True if anything is to go.
+    pub fn are_given(&self) -> bool {
+        self.layers.is_some() || self.keep_layers.is_some() || self.heads.is_some() || self.ffn.is_some()
+    }
 }
 
 fn tokens(text: &str) -> Result<usize, String> {

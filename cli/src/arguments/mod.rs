@@ -11,7 +11,7 @@ mod whatif;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use calibrate::CalibrateArguments;
-pub use compress::{CompressArguments, VocabularyArguments};
+pub use compress::{CompressArguments, LayerChoice, ShapeArguments, VocabularyArguments};
 pub use eval::EvalArguments;
 pub use inspect::InspectArguments;
 pub use profiles::{ProfilesArguments, ProfilesCommand};

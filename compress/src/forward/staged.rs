@@ -4,6 +4,7 @@ use secateur_model::{Checkpoint, Role, TensorId};
 
 use super::attention::KeysAndValues;
 use super::layer::Layer;
+use super::linear::with_values;
 use super::norm::RmsNorm;
 use super::rope::RopeTables;
 use super::weights::{LayerReader, read_rows};
@@ -102,6 +103,24 @@ impl StagedLayer<'_> {
             }
             _ => panic!("{missing}"),
         })
+    }
+
+    /// Which layer of the model it is.
+    pub fn index(&self) -> usize {
+        self.layer.index
+    }
+
+    /// What the linear layer that ends a part makes of `input`, `[tokens, hidden]`, before any norm; nothing for a site that ends no part.
+    ///
+    /// # Errors
+    /// If there is no memory for a product.
+    pub fn output(&self, site: Site, input: Vec<f32>) -> Result<Vec<f32>, ForwardError> {
+        let linear = match (site, &self.layer.attention, &self.layer.feed_forward) {
+            (Site::AttentionOutput, Some(attention), _) => &attention.output,
+            (Site::FfnDown, _, Some(feed_forward)) => &feed_forward.down,
+            _ => return Ok(Vec::new()),
+        };
+        Ok(with_values(&linear.apply(input)?, <[f32]>::to_vec)?)
     }
 
     /// Ends the part of the layer that `site` is the last of: adds what its linear layer makes of `input` to the hidden states.

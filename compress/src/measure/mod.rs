@@ -19,6 +19,7 @@ use crate::forward::Forward;
 use crate::progress::Progress;
 use compare::{compare, compare_with_stored};
 use pass::{Tile, TokenProgress, groups, hidden_of, tiles};
+use rows::Softmax;
 
 pub use alignment::Alignment;
 pub use base_file::{BaseReader, BaseWriter};
@@ -174,6 +175,17 @@ pub fn divergence_of_aligned(
         }
     }
     Ok(comparison)
+}
+
+/// The mean divergence of two models' logits, `[positions, vocabulary]` each, in nats.
+pub(crate) fn mean_divergence(parent: &[f32], child: &[f32], vocabulary_size: usize) -> f64 {
+    let rows = parent.par_chunks_exact(vocabulary_size).zip(child.par_chunks_exact(vocabulary_size));
+    let of_row = |(parent, child): (&[f32], &[f32])| {
+        rows::divergence(parent, Softmax::of(parent), child, Softmax::of(child))
+    };
+    // collected first: a sum in parallel would depend on the number of threads
+    let divergences: Vec<f64> = rows.map(of_row).collect();
+    divergences.iter().sum::<f64>() / divergences.len().max(1) as f64
 }
 
 impl Comparison {

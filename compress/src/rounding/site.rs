@@ -20,9 +20,9 @@ impl SiteMoments {
     pub fn add(&mut self, parent: &[f32], child: &[f32], tokens: usize) -> Result<(), CompressError> {
         self.width = child.len() / tokens.max(1);
         let width = self.width;
-        let (second, cross) = self
-            .sums
-            .get_or_insert_with(|| (Moments::new(width), self.with_cross.then(|| CrossMoments::new(width))));
+        let (second, cross) = self.sums.get_or_insert_with(|| {
+            (Moments::new(width), self.with_cross.then(|| CrossMoments::new(width, width)))
+        });
         second.add(child).map_err(ForwardError::from)?;
         if let Some(cross) = cross {
             cross.add(parent, child).map_err(ForwardError::from)?;

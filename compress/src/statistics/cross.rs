@@ -8,33 +8,35 @@ use crate::forward::with_values;
 /// Tokens whose products are summed in `f32` before they join the sums in `f64`.
 const CHUNK_TOKENS: usize = 512;
 
-/// Sums over tokens of `x yᵀ`, for two inputs `x` and `y` of the same linear layer.
+/// Sums over tokens of `x yᵀ`, for two vectors `x` and `y` of each token.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CrossMoments {
-    width: usize,
+    left: usize,
+    right: usize,
     tokens: u64,
-    /// `[width, width]`
+    /// `[left, right]`
     products: Vec<f64>,
 }
 
 impl CrossMoments {
-    /// No tokens yet; `width` is the layer's `in_features`.
-    pub fn new(width: usize) -> Self {
-        Self { width, tokens: 0, products: vec![0.0; width * width] }
+    /// No tokens yet; `left` and `right` are the widths of `x` and `y`.
+    pub fn new(left: usize, right: usize) -> Self {
+        Self { left, right, tokens: 0, products: vec![0.0; left * right] }
     }
 
-    /// Adds pairs of inputs, both `[tokens, width]`. The sums do not depend on the number of threads.
+    /// Adds pairs, `[tokens, left]` and `[tokens, right]`. The sums do not depend on the number of threads.
     ///
     /// # Errors
     /// If there is no memory for a product.
     pub fn add(&mut self, left: &[f32], right: &[f32]) -> Result<()> {
-        let size = CHUNK_TOKENS * self.width;
-        for (left, right) in left.chunks(size).zip(right.chunks(size)) {
-            let tokens = left.len() / self.width;
-            let matrix = |values| Tensor::from_slice(values, (tokens, self.width), &Device::Cpu);
-            // [width, tokens] x [tokens, width]
-            with_values(&matrix(left)?.t()?.matmul(&matrix(right)?)?, |product| {
-                let sums = self.products.par_chunks_mut(self.width).zip(product.par_chunks(self.width));
+        let chunks = left.chunks(CHUNK_TOKENS * self.left).zip(right.chunks(CHUNK_TOKENS * self.right));
+        for (left, right) in chunks {
+            let tokens = left.len() / self.left;
+            let left = Tensor::from_slice(left, (tokens, self.left), &Device::Cpu)?;
+            let right = Tensor::from_slice(right, (tokens, self.right), &Device::Cpu)?;
+            // [left, tokens] x [tokens, right]
+            with_values(&left.t()?.matmul(&right)?, |product| {
+                let sums = self.products.par_chunks_mut(self.right).zip(product.par_chunks(self.right));
                 sums.for_each(|(sums, product)| {
                     for (sum, &value) in sums.iter_mut().zip(product) {
                         *sum += f64::from(value);
@@ -46,7 +48,7 @@ impl CrossMoments {
         Ok(())
     }
 
-    /// `E[x yᵀ]`, `[width, width]`; zeros if nothing was seen.
+    /// `E[x yᵀ]`, `[left, right]`; zeros if nothing was seen.
     pub fn mean(&self) -> Vec<f32> {
         let tokens = self.tokens.max(1) as f64;
         self.products.iter().map(|sum| (sum / tokens) as f32).collect()

@@ -42,9 +42,11 @@ fn of_tensor(
     let mut hasher = Sha256::new();
     hasher.update(format!("{id:?} {} {} {}", rows.tensor_type(), rows.row_len(), rows.offset()));
     let mut bytes = 0;
-    for row in (0..rows.rows()).filter_map(|row| rows.raw_row(row)) {
-        hasher.update(row);
-        bytes += row.len() as u64;
+    for row in 0..rows.rows() {
+        rows.identity(row, |part| {
+            hasher.update(part);
+            bytes += part.len() as u64;
+        });
     }
     progress.advance(bytes);
     Ok(hasher.finalize().into())

@@ -191,6 +191,12 @@ impl FamilyTable {
         Some(with_layer(row.gguf, id.layer))
     }
 
+    /// True if a model of the family may have a bias on its output projections where it had none.
+    pub fn has_place_for_biases(&self) -> bool {
+        let may = |rule| matches!(rule, BiasRule::Config(_));
+        may(self.habits.output_bias) && may(self.habits.ffn_bias)
+    }
+
     /// How this tensor's rows are ordered in GGUF, for an attention of these sizes.
     pub fn gguf_row_order(&self, role: Role, attention: Option<&AttentionSpec>) -> RowOrder {
         let Some(attention) = attention.filter(|_| self.habits.interleaved_rope) else {

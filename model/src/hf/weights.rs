@@ -28,7 +28,7 @@ impl HfWeights {
     pub fn open(folder: &Path) -> Result<Self, ModelError> {
         let mut weights = Self { tensors: Vec::new(), files: TensorFiles::default() };
         if let Some(path) = find_file(folder, SINGLE_FILE)? {
-            weights.tensors = weights.open_file(&path)?;
+            weights.tensors = weights.files.open_safetensors(&path)?;
         } else if let Some(path) = find_file(folder, INDEX_FILE)? {
             let index = read_index(&path)?;
             for name in index.files() {
@@ -49,18 +49,24 @@ impl HfWeights {
     ) -> Result<(), ModelError> {
         let shard = find_file(folder, name)?
             .ok_or_else(|| at(index_path, SafetensorsError::MissingShard { file: name.to_owned() }))?;
-        let tensors = self.open_file(&shard)?;
+        let tensors = self.files.open_safetensors(&shard)?;
         index.check(name, &tensors).map_err(|source| at(index_path, source))?;
         self.tensors.extend(tensors);
         Ok(())
     }
+}
 
-    fn open_file(&mut self, path: &Path) -> Result<Vec<StoredTensor>, ModelError> {
+impl TensorFiles {
+    /// Opens one safetensors file and reads its header; gives its tensors.
+    ///
+    /// # Errors
+    /// When it is not there or not as the format has it.
+    pub(crate) fn open_safetensors(&mut self, path: &Path) -> Result<Vec<StoredTensor>, ModelError> {
         let unreadable = |source| ModelError::Io { path: path.to_owned(), source };
         let file = File::open(path).map_err(unreadable)?;
         let file_bytes = file.metadata().map_err(unreadable)?.len();
-        let tensors = read_header(&file, file_bytes, self.files.len()).map_err(|source| at(path, source))?;
-        self.files.push_disk(path.to_owned(), file);
+        let tensors = read_header(&file, file_bytes, self.len()).map_err(|source| at(path, source))?;
+        self.push_disk(path.to_owned(), file);
         Ok(tensors)
     }
 }

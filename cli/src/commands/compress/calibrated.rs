@@ -69,8 +69,8 @@ pub fn prepare(
     let request = TypeRequest { base, overrides: arguments.overrides.clone() };
     let plan = plan(checkpoint, &request)?;
     if rounding == Rounding::Rtn {
-        let read_for_tokens = checkpoint.kept_tokens().is_some();
-        if (!arguments.texts.is_empty() && !read_for_tokens) || arguments.imatrix.is_some() {
+        let read_before = checkpoint.kept_tokens().is_some() || checkpoint.shape().is_some();
+        if (!arguments.texts.is_empty() && !read_before) || arguments.imatrix.is_some() {
             return Err(CalibratedError::RtnReadsNothing.into());
         }
         return Ok(Prepared { plan, held_out: Vec::new(), knowledge: None, importance: None });
@@ -152,7 +152,8 @@ fn know(
     Ok((Known { statistics: calibration.statistics, knowledge }, held_out))
 }
 
-fn sequences(
+/// Sequences of tokens of the texts.
+pub(super) fn sequences(
     arguments: &CompressArguments,
     checkpoint: &Checkpoint,
 ) -> Result<Vec<Vec<u32>>, StatisticsError> {
@@ -163,7 +164,7 @@ fn sequences(
 }
 
 /// Sequences to calibrate on, and sequences to measure on: spread over the text.
-fn split(sequences: Vec<Vec<u32>>) -> (Vec<Vec<u32>>, Vec<Vec<u32>>) {
+pub(super) fn split(sequences: Vec<Vec<u32>>) -> (Vec<Vec<u32>>, Vec<Vec<u32>>) {
     let (mut seen, mut held_out) = (Vec::new(), Vec::new());
     for (index, sequence) in sequences.into_iter().enumerate() {
         if index % HELD_OUT_STEP == HELD_OUT_STEP - 1 && held_out.len() < MOST_HELD_OUT {

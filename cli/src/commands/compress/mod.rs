@@ -1,6 +1,7 @@
 //! `secateur compress`
 
 mod calibrated;
+mod shape;
 mod vocabulary;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,9 @@ use secateur_model::header_spec::lost_in_gguf;
 use secateur_model::plan::{HfPlan, Plan, TensorPlan};
 use secateur_model::{Checkpoint, TensorType};
 use secateur_profiles::{Budget, ByteSize, Verdict};
-use secateur_reports::compression::{Change, Compression, Fallback, MeasuredQuality, SmallerVocabulary};
+use secateur_reports::compression::{
+    Change, Compression, Fallback, MeasuredQuality, SmallerShape, SmallerVocabulary,
+};
 
 use crate::arguments::CompressArguments;
 use crate::commands::inspect::role_name;
@@ -19,6 +22,7 @@ use crate::console::Console;
 use crate::exit::Exit;
 use crate::model_argument;
 use calibrated::prepare;
+use shape::cut_shape;
 use vocabulary::cut_vocabulary;
 
 pub use calibrated::CalibratedError;
@@ -30,19 +34,27 @@ pub fn run(arguments: &CompressArguments, seed: u64, console: &Console) -> anyho
     let source_bytes = checkpoint.tensor_bytes();
     let (checkpoint, vocabulary) = cut_vocabulary(arguments, checkpoint)?;
     let progress = console.progress();
+    let shaped = cut_shape(arguments, checkpoint, seed, &progress)?;
+    let checkpoint = shaped.checkpoint;
     let prepared = prepare(arguments, &checkpoint, seed, &progress)?;
     let plan = &prepared.plan;
     let budget = Budget { max_size: arguments.max_size, ..Budget::default() };
     let verdicts = budget.judge(plan.gguf_bytes);
-    let mut record = planned(&checkpoint, plan, source_bytes, vocabulary);
+    let mut record = planned(&checkpoint, plan, source_bytes, vocabulary, shaped.told);
     match &arguments.out {
         Some(folder) if !arguments.dry_run => {
             let rounded = prepared.round(&checkpoint, &progress)?;
-            let execution = Execution { seed, rounded: rounded.as_ref(), held_out: &prepared.held_out };
+            let held_out = if prepared.held_out.is_empty() { &shaped.held_out } else { &prepared.held_out };
+            let parent = shaped.parent.as_ref();
+            let execution = Execution { seed, rounded: rounded.as_ref(), held_out, parent };
             let outcome = compress(&checkpoint, plan, folder, &execution, &progress)?;
             drop(progress);
             if let Some(rounded) = rounded {
                 rounded.remove();
+            }
+            if let Some(repaired) = &shaped.repaired {
+                // it is in the cache: what stays behind is only space
+                let _ = std::fs::remove_file(repaired);
             }
             add_outcome(&mut record, &outcome, started);
             console.result(&record, &[record.table()])?;
@@ -81,6 +93,7 @@ fn planned(
     plan: &Plan,
     source_bytes: u64,
     vocabulary: Option<SmallerVocabulary>,
+    shape: Option<SmallerShape>,
 ) -> Compression {
     let (hf_type, hf_left_out) = match &plan.hf {
         HfPlan::Write(tensor_type) => (Some(tensor_type.to_string()), None),
@@ -94,6 +107,7 @@ fn planned(
         folder: None,
         source_bytes,
         vocabulary,
+        shape,
         gguf_bytes: plan.gguf_bytes,
         parameters: plan.elements(),
         changes: changes(plan),

@@ -1,0 +1,123 @@
+//! The smaller shape, if one is asked for.
+
+use std::path::PathBuf;
+
+use secateur_compress::CompressError;
+use secateur_compress::gradient::output_factors;
+use secateur_compress::progress::Progress;
+use secateur_compress::shape::{
+    Gradients, Importance, Layers, ShapeRequest, choose_shape, repair, repaired_path,
+};
+use secateur_compress::statistics::{self, Place};
+use secateur_model::shape::{Repair, ShapePlan};
+use secateur_model::{Checkpoint, ModelSpec, Role, TensorId};
+use secateur_reports::compression::SmallerShape;
+
+use super::calibrated::{sequences, split};
+use crate::arguments::{CompressArguments, LayerChoice, ShapeArguments};
+use crate::cache;
+
+/// Sequences that gradients are taken from.
+const GRADIENT_SEQUENCES: usize = 8;
+
+/// A model in its shape.
+pub struct Shaped {
+    pub checkpoint: Checkpoint,
+    /// The model before, if it was cut.
+    pub parent: Option<Checkpoint>,
+    /// Sequences to measure on.
+    pub held_out: Vec<Vec<u32>>,
+    /// The file of repaired tensors, which the checkpoint reads.
+    pub repaired: Option<PathBuf>,
+    pub told: Option<SmallerShape>,
+}
+
+/// The model in the shape that is asked for, repaired; as it was if nothing is to go.
+pub fn cut_shape(
+    arguments: &CompressArguments,
+    checkpoint: Checkpoint,
+    seed: u64,
+    progress: &dyn Progress,
+) -> anyhow::Result<Shaped> {
+    if !arguments.shape.are_given() {
+        let held_out = Vec::new();
+        return Ok(Shaped { checkpoint, parent: None, held_out, repaired: None, told: None });
+    }
+    let request = request(&arguments.shape);
+    request.check(&checkpoint.spec).map_err(CompressError::from)?;
+    let (seen, held_out) = split(sequences(arguments, &checkpoint).map_err(CompressError::from)?);
+    let place = Place::Cache(cache::folder()?);
+    let calibration =
+        statistics::calibrate(&checkpoint, &seen, &place, progress).map_err(CompressError::from)?;
+    let statistics = &calibration.statistics;
+    let gradients = match request.importance {
+        Importance::Taylor => Some(gradients(&checkpoint, &seen, seed, progress)?),
+        _ => None,
+    };
+    let shape = choose_shape(&checkpoint, statistics, &request, gradients.as_ref(), progress)?;
+    let bare = checkpoint.clone().with_shape(&shape, None)?;
+    let told = told(&checkpoint.spec, &bare.spec, &shape, &request);
+    let repaired = match shape.repair {
+        Repair::None => None,
+        Repair::Bias | Repair::Solve => {
+            let path = repaired_path(&cache::folder()?, &shape, statistics)?;
+            if !path.is_file() {
+                repair(&checkpoint, &bare, &shape, statistics, &path, progress)?;
+            }
+            Some(path)
+        }
+    };
+    let smaller = match &repaired {
+        Some(path) => checkpoint.clone().with_shape(&shape, Some(path))?,
+        None => bare,
+    };
+    Ok(Shaped { checkpoint: smaller, parent: Some(checkpoint), held_out, repaired, told: Some(told) })
+}
+
+fn request(arguments: &ShapeArguments) -> ShapeRequest {
+    let layers = match (arguments.layers, &arguments.keep_layers, arguments.layer_choice) {
+        (Some(kept), _, LayerChoice::Divergence) => Layers::ByDivergence(kept),
+        (Some(kept), _, LayerChoice::Influence) => Layers::ByInfluence(kept),
+        (None, Some(listed), _) => {
+            Layers::Listed(listed.indices().iter().map(|&layer| layer as usize).collect())
+        }
+        (None, None, _) => Layers::All,
+    };
+    ShapeRequest {
+        layers,
+        heads: arguments.heads,
+        ffn: arguments.ffn,
+        importance: arguments.importance,
+        repair: arguments.repair,
+    }
+}
+
+/// `E[g²]` at the outputs of all output projections.
+fn gradients(
+    checkpoint: &Checkpoint,
+    sequences: &[Vec<u32>],
+    seed: u64,
+    progress: &dyn Progress,
+) -> anyhow::Result<Gradients> {
+    let texts = &sequences[..sequences.len().min(GRADIENT_SEQUENCES)];
+    let factors = output_factors(checkpoint, texts, seed, &[], progress).map_err(CompressError::from)?;
+    let projections = (0..checkpoint.spec.layers.len())
+        .flat_map(|layer| [Role::AttentionOutput, Role::FfnDown].map(|role| TensorId::in_layer(layer, role)));
+    Ok(projections.filter_map(|id| Some((id, factors.of(id)?.to_vec()))).collect())
+}
+
+fn told(before: &ModelSpec, after: &ModelSpec, shape: &ShapePlan, request: &ShapeRequest) -> SmallerShape {
+    let both = |size: fn(&ModelSpec) -> usize| (size(before), size(after));
+    let stays = |layer: &usize| shape.layers.iter().any(|kept| kept.layer == *layer);
+    SmallerShape {
+        layers: both(|spec| spec.layers.len()),
+        heads: both(|spec| {
+            spec.layers.first().and_then(|layer| layer.attention()).map_or(0, |attention| attention.heads)
+        }),
+        ffn: both(|spec| spec.layers.first().and_then(|layer| layer.gated()).map_or(0, |gated| gated.width)),
+        parameters: (before.parameter_count(), after.parameter_count()),
+        layers_gone: (0..shape.of).filter(|layer| !stays(layer)).collect(),
+        importance: request.importance.to_string(),
+        repair: shape.repair.to_string(),
+    }
+}

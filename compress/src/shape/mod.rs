@@ -1,0 +1,32 @@
+//! Smaller shapes: which layers, heads and channels of a model stay, and how they take over from those that go.
+//!
+//! [`choose_shape`] decides by calibration statistics; [`repair`] solves the output projections anew, layer after layer. The result is a
+//! [`ShapePlan`](secateur_model::shape::ShapePlan) and a file of tensors, with which
+//! [`Checkpoint::with_shape`](secateur_model::Checkpoint::with_shape) stands for the smaller model.
+
+mod bias;
+mod choose;
+mod error;
+mod importance;
+mod layers;
+mod obs;
+mod place;
+mod portable;
+mod repair;
+mod repaired_file;
+mod request;
+mod solve;
+
+use std::collections::BTreeMap;
+
+use secateur_model::TensorId;
+
+pub use choose::choose_shape;
+pub use error::ShapeRequestError;
+pub use importance::{Importance, ImportanceError};
+pub use place::repaired_path;
+pub use repair::{repair, repaired_tensors};
+pub use request::{Layers, ShapeRequest};
+
+/// `E[g²]` at the outputs of matrices, `[out_features]` each.
+pub type Gradients = BTreeMap<TensorId, Vec<f32>>;

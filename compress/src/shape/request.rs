@@ -1,0 +1,78 @@
+//! What shape is asked for, and whether the model can have it.
+
+use secateur_model::ModelSpec;
+use secateur_model::shape::Repair;
+
+use super::ShapeRequestError;
+use super::importance::Importance;
+
+/// A smaller shape, as it is asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShapeRequest {
+    /// Which layers stay.
+    pub layers: Layers,
+    /// Query heads that each layer keeps, whole groups of them; all if it is not said.
+    pub heads: Option<usize>,
+    /// Feed-forward channels that each layer keeps; all if it is not said.
+    pub ffn: Option<usize>,
+    /// How the worth of heads and channels is told.
+    pub importance: Importance,
+    /// How what stays takes over.
+    pub repair: Repair,
+}
+
+/// Which layers stay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Layers {
+    /// All.
+    All,
+    /// So many; those go without which the predictions move least.
+    ByDivergence(usize),
+    /// So many; those go that turn the hidden states least.
+    ByInfluence(usize),
+    /// These, ascending.
+    Listed(Vec<usize>),
+}
+
+impl ShapeRequest {
+    /// Checks that the model has what is to stay, and more.
+    ///
+    /// # Errors
+    /// If not; the message says what it has.
+    pub fn check(&self, spec: &ModelSpec) -> Result<(), ShapeRequestError> {
+        let layers = spec.layers.len();
+        match &self.layers {
+            Layers::All => {}
+            // the first and the last layer always stay
+            &(Layers::ByDivergence(kept) | Layers::ByInfluence(kept))
+                if kept > layers || kept < layers.min(2) =>
+            {
+                return Err(ShapeRequestError::Layers { asked: kept, of: layers });
+            }
+            Layers::ByDivergence(_) | Layers::ByInfluence(_) => {}
+            Layers::Listed(listed) => {
+                if let Some(&layer) = listed.iter().find(|&&layer| layer >= layers) {
+                    return Err(ShapeRequestError::NoSuchLayer { layer, of: layers });
+                }
+            }
+        }
+        for attention in spec.layers.iter().filter_map(|layer| layer.attention()) {
+            let group = attention.heads / attention.kv_heads;
+            if let Some(asked) = self.heads
+                && (asked == 0 || asked > attention.heads || !asked.is_multiple_of(group))
+            {
+                return Err(ShapeRequestError::Heads { asked, of: attention.heads, group });
+            }
+        }
+        for gated in spec.layers.iter().filter_map(|layer| layer.gated()) {
+            if let Some(asked) = self.ffn.filter(|&asked| asked == 0 || asked > gated.width) {
+                return Err(ShapeRequestError::Channels { asked, of: gated.width });
+            }
+        }
+        let has_place = spec.family.table().has_place_for_biases();
+        if self.repair == Repair::Bias && !has_place {
+            return Err(ShapeRequestError::NoBiases { family: spec.family.table().gguf_architecture });
+        }
+        Ok(())
+    }
+}
