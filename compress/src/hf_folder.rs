@@ -65,7 +65,7 @@ fn encode(
     offset: f32,
     name: &str,
 ) -> Result<Vec<u8>, CompressError> {
-    if rows.tensor_type() == tensor_type && rows.offset() == offset {
+    if rows.tensor_type() == tensor_type && rows.offset() == offset && rows.raw_row(0).is_some() {
         // what keeps its type keeps its bytes
         return Ok(chunk.filter_map(|row| rows.raw_row(row)).flatten().copied().collect());
     }

@@ -5,17 +5,21 @@ use secateur_model::shape::{KeptLayer, ShapePlan};
 use secateur_model::spec::LayerSpec;
 use secateur_model::{Checkpoint, Kept, ModelError, Role, TensorId};
 
+use super::ShapeRequestError;
 use super::importance::{Importance, Projection, drop_order};
 use super::layers::{drop_by_divergence, drop_by_influence};
 use super::portable::check_portable;
 use super::request::{Layers, ShapeRequest};
-use super::{Gradients, ShapeRequestError};
 use crate::CompressError;
 use crate::forward::Site;
+use crate::gradient::{LayerFactors, for_each_layer};
 use crate::progress::Progress;
-use crate::statistics::{InputMoments, Statistics};
+use crate::statistics::{LayerStatistics, Statistics};
 
-/// Decides what stays of every layer. `gradients` weigh outputs for [`Importance::Taylor`]; other importances do without.
+/// Tokens of the backward pass.
+const GRADIENT_TOKENS: usize = 8192;
+
+/// Decides what stays of every layer. [`Importance::Taylor`] takes a backward pass, whose labels `seed` draws.
 ///
 /// # Errors
 /// If the model cannot have the shape, nothing that is kept loads it, statistics or weights cannot be read, or the user interrupts.
@@ -23,12 +27,12 @@ pub fn choose_shape(
     checkpoint: &Checkpoint,
     statistics: &Statistics,
     request: &ShapeRequest,
-    gradients: Option<&Gradients>,
+    seed: u64,
     progress: &dyn Progress,
 ) -> Result<ShapePlan, CompressError> {
     request.check(&checkpoint.spec)?;
     let of = checkpoint.spec.layers.len();
-    let kept = match &request.layers {
+    let kept: Vec<usize> = match &request.layers {
         Layers::All => (0..of).collect(),
         Layers::Listed(listed) => listed.clone(),
         Layers::ByInfluence(kept) => without(of, &drop_by_influence(statistics.block_influence(), *kept)),
@@ -36,17 +40,31 @@ pub fn choose_shape(
             without(of, &drop_by_divergence(checkpoint, *kept, statistics.sequences(), progress)?)
         }
     };
-    progress.begin("choosing heads and channels", kept.len() as u64);
-    let layers = kept
-        .into_par_iter()
-        .map(|layer| {
+    let chooser = Chooser { checkpoint, statistics, request };
+    let layers = if request.heads.is_none() && request.ffn.is_none() {
+        kept.into_iter().map(KeptLayer::whole).collect()
+    } else if request.importance == Importance::Taylor {
+        let mut chosen = Vec::with_capacity(kept.len());
+        let mut work = |layer: usize, factors: &LayerFactors| {
+            if kept.contains(&layer) {
+                chosen.push(chooser.choose(layer, Some(factors))?);
+            }
+            Ok(())
+        };
+        let texts = spread(statistics.sequences(), GRADIENT_TOKENS);
+        for_each_layer(checkpoint, &texts, seed, &mut work, progress)?;
+        // they came from the last layer to the first
+        chosen.reverse();
+        chosen
+    } else {
+        progress.begin("choosing heads and channels", kept.len() as u64);
+        let choose = |layer| {
             progress.check()?;
-            let chooser = Chooser { checkpoint, statistics, request, gradients, layer };
-            let chosen = chooser.choose()?;
             progress.advance(1);
-            Ok(chosen)
-        })
-        .collect::<Result<Vec<_>, CompressError>>()?;
+            chooser.choose(layer, None)
+        };
+        kept.into_par_iter().map(choose).collect::<Result<Vec<_>, CompressError>>()?
+    };
     let plan = ShapePlan { of, layers, repair: request.repair };
     check_portable(
         &plan
@@ -56,47 +74,61 @@ pub fn choose_shape(
     Ok(plan)
 }
 
+/// Sequences from all over the text, of about so many tokens.
+fn spread(sequences: &[Vec<u32>], tokens: usize) -> Vec<Vec<u32>> {
+    let length = sequences.first().map_or(1, Vec::len).max(1);
+    let count = (tokens / length).clamp(1, sequences.len().max(1));
+    (0..count).filter_map(|index| sequences.get(index * sequences.len() / count).cloned()).collect()
+}
+
 fn without(of: usize, gone: &[usize]) -> Vec<usize> {
     (0..of).filter(|layer| !gone.contains(layer)).collect()
 }
 
-/// Chooses in one layer.
+/// Chooses in one layer after the other.
 struct Chooser<'a> {
     checkpoint: &'a Checkpoint,
     statistics: &'a Statistics,
     request: &'a ShapeRequest,
-    gradients: Option<&'a Gradients>,
-    layer: usize,
 }
 
 impl Chooser<'_> {
-    fn choose(&self) -> Result<KeptLayer, CompressError> {
+    /// What stays of a layer; `factors` say how much the predictions depend on it.
+    fn choose(&self, layer: usize, factors: Option<&LayerFactors>) -> Result<KeptLayer, CompressError> {
+        let statistics = self.statistics.layer(layer)?;
+        let in_layer = InLayer { checkpoint: self.checkpoint, layer, statistics, factors };
+        in_layer.choose(self.request)
+    }
+}
+
+/// A layer to choose from.
+struct InLayer<'a> {
+    checkpoint: &'a Checkpoint,
+    layer: usize,
+    statistics: LayerStatistics,
+    factors: Option<&'a LayerFactors>,
+}
+
+impl InLayer<'_> {
+    fn choose(&self, request: &ShapeRequest) -> Result<KeptLayer, CompressError> {
         let spec = &self.checkpoint.spec.layers[self.layer];
         let mut kept = KeptLayer::whole(self.layer);
-        let heads = self.request.heads.zip(spec.attention());
+        let heads = request.heads.zip(spec.attention());
         let heads = heads.filter(|(asked, attention)| *asked < attention.heads);
-        let channels = self.request.ffn.zip(spec.gated());
+        let channels = request.ffn.zip(spec.gated());
         let channels = channels.filter(|(asked, gated)| *asked < gated.width);
-        if heads.is_none() && channels.is_none() {
-            return Ok(kept);
-        }
-        let seen = self.statistics.layer(self.layer)?;
-        if let Some((asked, attention)) = heads
-            && let Some(moments) = seen.site(Site::AttentionOutput)
-        {
+        if let Some((asked, attention)) = heads {
             let group = attention.heads / attention.kv_heads;
             let gone = attention.kv_heads - asked / group;
             let made_by = self.head_squares(spec)?;
-            let order =
-                self.drop_order(Role::AttentionOutput, moments, &made_by, group * attention.head_size, gone)?;
+            let unit = group * attention.head_size;
+            let order = self.drop_order(Role::AttentionOutput, &made_by, unit, request.importance, gone)?;
             kept.kv_heads = Some(stay(attention.kv_heads, &order[..gone]));
         }
-        if let Some((asked, gated)) = channels
-            && let Some(moments) = seen.site(Site::FfnDown)
-        {
+        if let Some((asked, gated)) = channels {
             let gone = gated.width - asked;
             let made_by = self.channel_squares()?;
-            let order = self.drop_order(Role::FfnDown, moments, &made_by, 1, gone)?;
+            let order = self.drop_order(Role::FfnDown, &made_by, 1, request.importance, gone)?;
             kept.ffn = Some(stay(gated.width, &order[..gone]));
         }
         Ok(kept)
@@ -105,22 +137,17 @@ impl Chooser<'_> {
     fn drop_order(
         &self,
         role: Role,
-        moments: &InputMoments,
         made_by: &[f32],
         unit: usize,
+        importance: Importance,
         gone: usize,
     ) -> Result<Vec<u32>, CompressError> {
-        let id = TensorId::in_layer(self.layer, role);
+        let site = if role == Role::FfnDown { Site::FfnDown } else { Site::AttentionOutput };
+        let Some(moments) = self.statistics.site(site) else { return Ok(Vec::new()) };
         let (weights, second) = (self.read(role)?, moments.second());
-        let outputs = self.gradients.and_then(|gradients| gradients.get(&id)).map(Vec::as_slice);
-        let projection = Projection {
-            weights: &weights,
-            second: &second,
-            mean: moments.mean(),
-            made_by,
-            outputs: outputs.unwrap_or_default(),
-        };
-        let importance: Importance = self.request.importance;
+        let outputs = self.factors.and_then(|factors| factors.diagonal(role)).unwrap_or_default();
+        let projection =
+            Projection { weights: &weights, second: &second, mean: moments.mean(), made_by, outputs };
         drop_order(&projection, importance, unit, gone)
             .map_err(|source| ShapeRequestError::Singular { layer: self.layer, source }.into())
     }

@@ -17,16 +17,9 @@ mod repaired_file;
 mod request;
 mod solve;
 
-use std::collections::BTreeMap;
-
-use secateur_model::TensorId;
-
 pub use choose::choose_shape;
 pub use error::ShapeRequestError;
 pub use importance::{Importance, ImportanceError};
 pub use place::repaired_path;
 pub use repair::{repair, repaired_tensors};
 pub use request::{Layers, ShapeRequest};
-
-/// `E[g²]` at the outputs of matrices, `[out_features]` each.
-pub type Gradients = BTreeMap<TensorId, Vec<f32>>;

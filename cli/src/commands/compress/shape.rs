@@ -3,22 +3,16 @@
 use std::path::PathBuf;
 
 use secateur_compress::CompressError;
-use secateur_compress::gradient::output_factors;
 use secateur_compress::progress::Progress;
-use secateur_compress::shape::{
-    Gradients, Importance, Layers, ShapeRequest, choose_shape, repair, repaired_path,
-};
+use secateur_compress::shape::{Layers, ShapeRequest, choose_shape, repair, repaired_path};
 use secateur_compress::statistics::{self, Place};
 use secateur_model::shape::{Repair, ShapePlan};
-use secateur_model::{Checkpoint, ModelSpec, Role, TensorId};
+use secateur_model::{Checkpoint, ModelSpec};
 use secateur_reports::compression::SmallerShape;
 
 use super::calibrated::{sequences, split};
 use crate::arguments::{CompressArguments, LayerChoice, ShapeArguments};
 use crate::cache;
-
-/// Sequences that gradients are taken from.
-const GRADIENT_SEQUENCES: usize = 8;
 
 /// A model in its shape.
 pub struct Shaped {
@@ -50,11 +44,7 @@ pub fn cut_shape(
     let calibration =
         statistics::calibrate(&checkpoint, &seen, &place, progress).map_err(CompressError::from)?;
     let statistics = &calibration.statistics;
-    let gradients = match request.importance {
-        Importance::Taylor => Some(gradients(&checkpoint, &seen, seed, progress)?),
-        _ => None,
-    };
-    let shape = choose_shape(&checkpoint, statistics, &request, gradients.as_ref(), progress)?;
+    let shape = choose_shape(&checkpoint, statistics, &request, seed, progress)?;
     let bare = checkpoint.clone().with_shape(&shape, None)?;
     let told = told(&checkpoint.spec, &bare.spec, &shape, &request);
     let repaired = match shape.repair {
@@ -90,20 +80,6 @@ fn request(arguments: &ShapeArguments) -> ShapeRequest {
         importance: arguments.importance,
         repair: arguments.repair,
     }
-}
-
-/// `E[g²]` at the outputs of all output projections.
-fn gradients(
-    checkpoint: &Checkpoint,
-    sequences: &[Vec<u32>],
-    seed: u64,
-    progress: &dyn Progress,
-) -> anyhow::Result<Gradients> {
-    let texts = &sequences[..sequences.len().min(GRADIENT_SEQUENCES)];
-    let factors = output_factors(checkpoint, texts, seed, &[], progress).map_err(CompressError::from)?;
-    let projections = (0..checkpoint.spec.layers.len())
-        .flat_map(|layer| [Role::AttentionOutput, Role::FfnDown].map(|role| TensorId::in_layer(layer, role)));
-    Ok(projections.filter_map(|id| Some((id, factors.of(id)?.to_vec()))).collect())
 }
 
 fn told(before: &ModelSpec, after: &ModelSpec, shape: &ShapePlan, request: &ShapeRequest) -> SmallerShape {
