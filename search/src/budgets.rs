@@ -27,6 +27,11 @@ impl Budgets {
         Ok(Self { limits: limits.iter().map(|limit| limit.unwrap_or(f64::INFINITY)).collect() })
     }
 
+    /// What these costs are, and no more.
+    pub(crate) fn at(costs: &[f64]) -> Self {
+        Self { limits: costs.to_vec() }
+    }
+
     /// Limits in the order of the quantities; infinite where there is none.
     pub fn limits(&self) -> &[f64] {
         &self.limits

@@ -4,18 +4,33 @@
 //! truth. The crate knows plans as vectors of levels; it knows no tensors, no files of models and no devices.
 
 mod budgets;
+pub mod code_models;
 mod correction;
 mod error;
+mod evolution;
 #[cfg(test)]
 mod example;
+mod front;
+mod graph;
+mod islands;
+mod moves;
+mod outcome;
 mod polish;
 mod problem;
 mod repair;
+mod search;
+mod seeds;
+mod selection;
+mod settings;
 mod space;
 mod surrogate;
 
 pub use budgets::Budgets;
 pub use correction::Correction;
 pub use error::{SearchError, StudyError};
+pub use graph::{Graph, Takeover};
+pub use outcome::{Candidate, Exploration, Measured, Outcome, Step, Stopped};
+pub use search::{Limit, Search};
+pub use settings::{Preset, Settings};
 pub use space::{Genome, Space, Unit};
 pub use surrogate::{Costs, Prediction, Surrogate};
