@@ -47,11 +47,13 @@ impl Correction {
         let kinds = Kinds::of(space);
         let targets: Vec<f64> =
             lessons.iter().map(|lesson| (lesson.measured / lesson.predicted).ln()).collect();
+        let plans: Vec<(&Genome, Shares)> =
+            lessons.iter().map(|lesson| (&lesson.genome, kinds.shares(&lesson.genome))).collect();
         let mut matrix: Vec<Vec<f64>> = Vec::with_capacity(lessons.len());
-        for (row, a) in lessons.iter().enumerate() {
+        for (row, lesson) in lessons.iter().enumerate() {
             let mut values: Vec<f64> =
-                lessons[..=row].iter().map(|b| kinds.covariance(&a.genome, &b.genome)).collect();
-            values[row] += REST + (a.error / a.measured).powi(2);
+                plans[..=row].iter().map(|other| kinds.covariance(&plans[row], other)).collect();
+            values[row] += REST + (lesson.error / lesson.measured).powi(2);
             matrix.push(values);
         }
         let alphas = solve_positive_definite(matrix, targets);
@@ -79,6 +81,9 @@ impl Correction {
     }
 }
 
+/// Shares of the units of each kind at each level: `[kind][level]`.
+type Shares = Vec<BTreeMap<u16, f64>>;
+
 /// Which kind each unit is of, and how many units share it.
 struct Kinds {
     of_unit: Vec<usize>,
@@ -101,8 +106,7 @@ impl Kinds {
         Self { of_unit, sizes }
     }
 
-    /// Shares of the units of each kind at each level: `[kind][level]`.
-    fn shares(&self, genome: &Genome) -> Vec<BTreeMap<u16, f64>> {
+    fn shares(&self, genome: &Genome) -> Shares {
         let mut shares = vec![BTreeMap::new(); self.sizes.len()];
         for (&kind, &level) in self.of_unit.iter().zip(genome.levels()) {
             *shares[kind].entry(level).or_insert(0.0) += 1.0 / self.sizes[kind] as f64;
@@ -111,17 +115,16 @@ impl Kinds {
     }
 
     /// How much two plans' logarithms are expected to go together.
-    fn covariance(&self, a: &Genome, b: &Genome) -> f64 {
-        let same = a.levels().iter().zip(b.levels()).filter(|(a, b)| a == b).count();
-        let (of_a, of_b) = (self.shares(a), self.shares(b));
-        let together: f64 = of_a.iter().zip(&of_b).map(|(a, b)| dot(a, b)).sum();
+    fn covariance(&self, (a, of_a): &(&Genome, Shares), (b, of_b): &(&Genome, Shares)) -> f64 {
+        let same = a.levels().len() - a.distance(b);
+        let together: f64 = of_a.iter().zip(of_b).map(|(a, b)| dot(a, b)).sum();
         WHOLE + KINDS * together / self.sizes.len() as f64 + UNITS * same as f64 / a.levels().len() as f64
     }
 
     /// Weights of units and levels from the weights of lessons.
     fn unroll(&self, space: &Space, lessons: &[&Lesson], alphas: &[f64]) -> Correction {
         let mut weights: Vec<Vec<f64>> = space.units().iter().map(|unit| vec![0.0; unit.levels]).collect();
-        let mut shared: Vec<BTreeMap<u16, f64>> = vec![BTreeMap::new(); self.sizes.len()];
+        let mut shared: Shares = vec![BTreeMap::new(); self.sizes.len()];
         for (lesson, alpha) in lessons.iter().zip(alphas) {
             for (levels, &level) in weights.iter_mut().zip(lesson.genome.levels()) {
                 levels[usize::from(level)] += alpha * UNITS / space.len() as f64;
