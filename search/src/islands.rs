@@ -68,7 +68,7 @@ impl<'s> Islands<'s> {
                 if aim == Aim::Answer && !evolved.is_empty() {
                     let mut position = problem.at(evolved[0].clone());
                     if position.fits() {
-                        polish(&mut position, &all, settings.effort);
+                        polish(&mut position, &all, self.seed_of(island) as usize, settings.effort);
                         evolved.insert(0, position.genome);
                     }
                 }

@@ -4,54 +4,93 @@ use crate::Surrogate;
 use crate::problem::Position;
 use crate::repair::fill;
 
-/// Makes the best single changes and then the first pair of changes that lessens damage within budgets, over and over, for as many
-/// predictions as `effort`. Gates are not paired: what they silence would have to be chosen anew.
-pub(crate) fn polish<S: Surrogate>(position: &mut Position<'_, S>, all: &[usize], effort: usize) {
+/// Makes the best exchange of each unit in turn, from unit `from` on, until a whole turn brings nothing or about `effort` predictions were
+/// made. Single changes that help are made in between.
+pub(crate) fn polish<S: Surrogate>(
+    position: &mut Position<'_, S>,
+    all: &[usize],
+    from: usize,
+    effort: usize,
+) {
+    let budgets = position.problem.budgets;
+    fill(position, all, budgets);
     let mut left = effort;
-    loop {
-        fill(position, all, position.problem.budgets);
-        if !improve_by_a_pair(position, all, &mut left) {
+    let mut fruitless = 0;
+    for unit in all.iter().copied().cycle().skip(from % all.len()) {
+        if fruitless == all.len() || left == 0 {
             return;
+        }
+        fruitless += 1;
+        if let Some(better) = best_exchange(position, unit, all, &mut left) {
+            *position = better;
+            fill(position, all, budgets);
+            fruitless = 0;
         }
     }
 }
 
-/// Goes to the best plan within a pair of changes of the first unit that has one; false when there is none or no effort is left.
-fn improve_by_a_pair<S: Surrogate>(position: &mut Position<'_, S>, all: &[usize], left: &mut usize) -> bool {
-    let floor = position.prediction.damage - position.prediction.damage.abs() * 1e-12;
-    let firsts: Vec<(usize, usize)> = position.changes(all).collect();
-    let mut best: Option<(f64, [(usize, usize); 2])> = None;
-    let mut unit_of_best = None;
-    for first in firsts {
-        // all levels of the unit are compared before the next unit is looked at
-        if unit_of_best.is_some_and(|unit| unit != first.0) || *left == 0 {
-            break;
-        }
-        let mut between =
-            position.problem.at(position.problem.space.with(&position.genome, first.0, first.1));
-        let others: Vec<usize> = all.iter().copied().filter(|&unit| unit != first.0).collect();
-        let seconds: Vec<(usize, usize)> = between.changes(&others).collect();
-        *left = left.saturating_sub(seconds.len());
-        for second in seconds {
-            let after = between.after(second.0, second.1);
-            if after.damage < best.map_or(floor, |(least, _)| least) && position.problem.fits(&after) {
-                best = Some((after.damage, [first, second]));
-                unit_of_best = Some(first.0);
+/// The best plan within budgets with `unit` and one more unit at other levels; nothing when none is better.
+fn best_exchange<'p, S: Surrogate>(
+    position: &Position<'p, S>,
+    unit: usize,
+    all: &[usize],
+    left: &mut usize,
+) -> Option<Position<'p, S>> {
+    let problem = position.problem;
+    let mut best: Option<Position<'p, S>> = None;
+    let mut least = position.prediction.damage - position.prediction.damage.abs() * 1e-12;
+    for (unit, level) in position.changes(&[unit]) {
+        let mut between = problem.at(problem.space.with(&position.genome, unit, level));
+        let mut partner = None;
+        let mut with_partner = least;
+        for (other, level) in between.changes(all) {
+            *left = left.saturating_sub(1);
+            let after = between.after(other, level);
+            if after.damage < with_partner && problem.fits(&after) {
+                with_partner = after.damage;
+                partner = Some((other, level));
             }
         }
-        if let Some((_, [of_first, second])) = best
-            && of_first == first
-        {
-            between.go(second.0, second.1);
+        if let Some((other, level)) = partner {
+            between.go(other, level);
             // a prediction in steps may differ from the whole one in the last digits
-            if !(between.fits() && between.prediction.damage < floor) {
-                best = None;
-                unit_of_best = None;
+            if between.fits() && between.prediction.damage < least {
+                least = between.prediction.damage;
+                best = Some(between);
             }
         }
     }
-    let Some((_, [first, second])) = best else { return false };
-    position.go(first.0, first.1);
-    position.go(second.0, second.1);
-    true
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::example::Knapsack;
+    use crate::{Budgets, Genome, Preset, Search, Surrogate};
+
+    /// All plans of `units` units of `levels` levels.
+    fn all_plans(knapsack: &Knapsack, units: u32, levels: u16) -> impl Iterator<Item = Genome> + '_ {
+        (0..u32::from(levels).pow(units)).map(move |index| {
+            let digit = |unit: u32| (index / u32::from(levels).pow(unit)) as u16 % levels;
+            knapsack.space.genome((0..units).map(digit).collect()).unwrap()
+        })
+    }
+
+    #[test]
+    fn the_best_of_all_plans_under_two_budgets_is_found() {
+        for seed in 0..12 {
+            let knapsack = Knapsack::random(7, 4, seed);
+            for share in [0.15, 0.4, 0.75] {
+                let budgets = Budgets::new(knapsack.quantities(), &knapsack.tight(share)).unwrap();
+                let least = all_plans(&knapsack, 7, 4)
+                    .map(|plan| knapsack.predict(&plan))
+                    .filter(|prediction| budgets.fit(&prediction.costs))
+                    .map(|prediction| prediction.damage)
+                    .fold(f64::INFINITY, f64::min);
+                let search =
+                    Search::new(&knapsack.space, &knapsack, budgets, Preset::Fast.settings(seed)).unwrap();
+                assert_eq!(search.explore().unwrap().best.predicted, least, "seed {seed}, share {share}");
+            }
+        }
+    }
 }

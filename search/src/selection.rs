@@ -30,7 +30,7 @@ pub(crate) fn select<S: Surrogate>(
     if aim == Aim::Front {
         let fitting = plans.iter().take_while(|(_, prediction)| excess(prediction) == 0.0).count();
         let beyond = plans.split_off(fitting);
-        plans = by_fronts(plans);
+        plans = by_fronts(&plans);
         plans.extend(beyond);
     }
     plans.truncate(size);
@@ -42,7 +42,7 @@ fn by_excess_then_damage(of_a: f64, a: &Prediction, of_b: f64, b: &Prediction) -
 }
 
 /// Front after front; on each, the loneliest first.
-fn by_fronts(plans: Vec<(Genome, Prediction)>) -> Vec<(Genome, Prediction)> {
+fn by_fronts(plans: &[(Genome, Prediction)]) -> Vec<(Genome, Prediction)> {
     let points: Vec<Vec<f64>> = plans.iter().map(|(_, prediction)| objectives(prediction)).collect();
     let mut order = Vec::with_capacity(plans.len());
     for front in sorted(&points) {

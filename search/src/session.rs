@@ -118,12 +118,11 @@ impl<'s, E: Evaluate> Session<'s, E> {
     /// Chunks that may still be measured; nothing left is the end.
     pub fn chunks_left(&self) -> usize {
         match self.limit {
-            None => usize::MAX,
             Some(Limit::Evaluations(most)) => {
                 most.saturating_mul(self.chunks()).saturating_sub(self.chunks_asked)
             }
             Some(Limit::Time(most)) if self.seconds >= most.as_secs_f64() => 0,
-            Some(Limit::Time(_)) => usize::MAX,
+            Some(Limit::Time(_)) | None => usize::MAX,
         }
     }
 

@@ -4,6 +4,7 @@
 //! damaged, or cut off when the process was killed, is left out and the rest is used. A search that is run again asks the same
 //! questions and finds the answers here, so that it goes on where it was.
 
+mod header;
 mod line;
 
 use std::collections::HashMap;
@@ -13,19 +14,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Genome, Space, StudyError, Unit};
+use crate::{Genome, Space, StudyError};
+use header::Header;
 use line::Exact;
-
-/// Version of the file format.
-const FORMAT: u32 = 1;
-
-/// First line of a study.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Header {
-    format: u32,
-    fingerprint: String,
-    units: Vec<Unit>,
-}
 
 /// Values of a plan on the chunks from `from` on, and when they were there, in seconds since the study began.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -78,7 +69,7 @@ impl Study {
             ..Self::in_memory()
         };
         study.lock()?;
-        study.write(&header(fingerprint, space))?;
+        study.write(&Header::of(fingerprint, space))?;
         Ok(study)
     }
 
@@ -96,7 +87,7 @@ impl Study {
         let bytes = study.read_all()?;
         let mut lines = bytes.split(|&byte| byte == b'\n').enumerate();
         let found = lines.next().and_then(|(_, first)| line::read::<Header>(first));
-        compare(path, found, &header(fingerprint, space))?;
+        Header::of(fingerprint, space).compare(path, found)?;
         for (index, line) in lines.filter(|(_, line)| !line.is_empty()) {
             let known = line::read::<Record>(line).is_some_and(|record| study.remember(space, record));
             if !known {
@@ -213,36 +204,6 @@ impl Study {
             None => Ok(()),
         }
     }
-}
-
-fn header(fingerprint: &str, space: &Space) -> Header {
-    Header { format: FORMAT, fingerprint: fingerprint.to_owned(), units: space.units().to_vec() }
-}
-
-/// Whether the header of a file is the one that is wanted.
-fn compare(path: &Path, found: Option<Header>, expected: &Header) -> Result<(), StudyError> {
-    let path = path.to_owned();
-    let Some(found) = found else { return Err(StudyError::NoHeader { path }) };
-    if found.format != expected.format {
-        return Err(StudyError::Version { path, expected: expected.format, found: found.format });
-    }
-    if found.fingerprint != expected.fingerprint {
-        let (expected, found) = (expected.fingerprint.clone(), found.fingerprint);
-        return Err(StudyError::OtherInputs { path, expected, found });
-    }
-    if found.units != expected.units {
-        let differ = (0..).find(|&index| found.units.get(index) != expected.units.get(index)).unwrap_or(0);
-        let told = |units: &[Unit]| match units.get(differ) {
-            Some(unit) => format!("unit {differ} `{}` with {} levels", unit.name, unit.levels),
-            None => format!("{} units", units.len()),
-        };
-        return Err(StudyError::OtherSpace {
-            path,
-            expected: told(&expected.units),
-            found: told(&found.units),
-        });
-    }
-    Ok(())
 }
 
 fn failed(path: &Path, doing: &'static str) -> impl FnOnce(std::io::Error) -> StudyError {

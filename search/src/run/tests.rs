@@ -7,7 +7,7 @@ use crate::{Budgets, Limit, Preset, Settings, Silent, StudyError};
 
 const CHUNKS: usize = 20;
 
-fn search<'k>(knapsack: &'k Knapsack, share: f64, settings: Settings) -> Search<'k, Knapsack> {
+fn search(knapsack: &Knapsack, share: f64, settings: Settings) -> Search<'_, Knapsack> {
     let budgets = Budgets::new(knapsack.quantities(), &knapsack.tight(share)).unwrap();
     Search::new(&knapsack.space, knapsack, budgets, settings).unwrap()
 }
@@ -37,10 +37,11 @@ fn measurements_find_what_predictions_miss() {
 
 #[test]
 fn a_study_cut_at_every_byte_resumes_to_the_same_outcome() {
-    let knapsack = Knapsack::random(5, 3, 7);
+    let knapsack = Knapsack::random(3, 3, 7);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("study.jsonl");
-    let search = search(&knapsack, 0.5, small(3)).limited(Limit::Evaluations(6));
+    let tiny = Settings { population: 4, generations: 1, contenders: 4, ..small(3) };
+    let search = search(&knapsack, 0.5, tiny).limited(Limit::Evaluations(5));
     let whole_truth = Truth::of(&knapsack, 4);
     let mut study = Study::create(&path, "inputs", &knapsack.space).unwrap();
     let whole = without_times(search.run(&whole_truth, &mut study, &Silent).unwrap());
