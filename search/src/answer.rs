@@ -1,0 +1,65 @@
+//! What a study already knows: another budget is answered without another measurement.
+
+use crate::correction::{Correction, Lesson};
+use crate::{Candidate, Exploration, Genome, Measured, Search, SearchError, Study, Surrogate};
+
+/// What a study says of budgets that it may not have been made for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answered {
+    /// The best plan within the budgets among those that were measured: those on the most chunks first.
+    pub measured: Option<Candidate>,
+    /// What predictions say, corrected by all that the study holds.
+    pub predicted: Exploration,
+    /// The correction.
+    pub corrections: Correction,
+}
+
+impl<S: Surrogate> Search<'_, S> {
+    /// Answers from a study alone.
+    ///
+    /// # Errors
+    /// Nothing fits the budgets.
+    pub fn answer(&self, study: &Study) -> Result<Answered, SearchError> {
+        let all = study.all();
+        let champion = most_trusted(&all);
+        let lessons = champion.map(|champion| self.lessons(&all, champion)).unwrap_or_default();
+        let corrections = Correction::learn(self.space, &lessons);
+        let predicted = self.explore_with(&corrections)?;
+        let fits = |plan: &Genome| self.budgets.fit(&self.surrogate.predict(plan).costs);
+        let within: Vec<(&Genome, &[f64])> = all.into_iter().filter(|(plan, _)| fits(plan)).collect();
+        let measured = most_trusted(&within).map(|plan| Candidate {
+            measured: Measured::of(study.values(plan)),
+            ..self.candidate(plan, &corrections)
+        });
+        Ok(Answered { measured, predicted, corrections })
+    }
+
+    /// What measured plans say of their predictions. Plans on fewer chunks than the champion are compared with it on those, and so brought to the
+    /// level of all.
+    pub(crate) fn lessons(&self, all: &[(&Genome, &[f64])], champion: &Genome) -> Vec<Lesson> {
+        let whole =
+            all.iter().find(|(plan, _)| *plan == champion).map_or(&[] as &[f64], |(_, values)| values);
+        let lesson = |plan: &Genome, values: &[f64]| {
+            let measured = Measured::of(values)?;
+            let level =
+                Measured::of(whole)?.mean / Measured::of(&whole[..values.len().min(whole.len())])?.mean;
+            let error = if measured.chunks == 1 { measured.mean } else { measured.error };
+            let (measured, error) = (measured.mean * level, error * level);
+            Some(Lesson {
+                genome: plan.clone(),
+                predicted: self.surrogate.predict(plan).damage,
+                measured,
+                error,
+            })
+        };
+        all.iter().filter_map(|(plan, values)| lesson(plan, values)).collect()
+    }
+}
+
+/// The plan with the least mean among those measured on the most chunks.
+fn most_trusted<'g>(all: &[(&'g Genome, &[f64])]) -> Option<&'g Genome> {
+    let most = all.iter().map(|(_, values)| values.len()).max()?;
+    let trusted = all.iter().filter(|(_, values)| values.len() == most);
+    let mean = |values: &[f64]| values.iter().sum::<f64>();
+    trusted.min_by(|a, b| mean(a.1).total_cmp(&mean(b.1))).map(|(plan, _)| *plan)
+}
