@@ -4,11 +4,12 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use secateur_compress::progress::Progress;
 use secateur_reports::{Format, Table};
+use secateur_search::{Limit, Report};
 use serde::Serialize;
 use serde_json::json;
 
@@ -165,6 +166,54 @@ impl Bar {
         bar.set_length(length);
         bar.set_position(0);
         bar.reset_eta();
+    }
+}
+
+impl Bar {
+    /// Tells something beside the bar.
+    pub fn note(&self, message: &str) {
+        if !self.hidden {
+            self.bar().println(message);
+        }
+    }
+}
+
+/// A search as a bar of its time, or of its evaluations, with the best plan so far.
+pub struct SearchProgress<'a> {
+    bar: &'a Bar,
+    started: Instant,
+    limit: Limit,
+}
+
+impl<'a> SearchProgress<'a> {
+    pub fn new(bar: &'a Bar, limit: Limit) -> Self {
+        let length = match limit {
+            Limit::Time(time) => time.as_secs(),
+            Limit::Evaluations(evaluations) => evaluations as u64,
+        };
+        bar.start("searching", length, "{msg} {wide_bar} {percent:>3} %  {eta:>4} left");
+        Self { bar, started: Instant::now(), limit }
+    }
+}
+
+impl secateur_search::Progress for SearchProgress<'_> {
+    fn report(&self, report: &Report) {
+        let done = match self.limit {
+            Limit::Time(_) => self.started.elapsed().as_secs(),
+            Limit::Evaluations(_) => report.evaluations as u64,
+        };
+        let bar = self.bar.bar();
+        bar.set_position(done);
+        if let Some(best) = report.best {
+            bar.set_message(format!(
+                "searching: {:.4} measured, {:.4} expected, {} on the front, {:.0} plans measured",
+                best.mean, report.expected, report.front, report.evaluations
+            ));
+        }
+    }
+
+    fn is_interrupted(&self) -> bool {
+        is_interrupted()
     }
 }
 

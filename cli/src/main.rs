@@ -9,6 +9,7 @@ mod exit;
 mod fit_report;
 mod hub_settings;
 mod model_argument;
+mod plans;
 mod transfer;
 
 use std::process::ExitCode;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Command::Eval(arguments) => commands::eval::run(&arguments, seed, &console),
         Command::Inspect(arguments) => commands::inspect::run(&arguments, &console),
         Command::Profiles(arguments) => commands::profiles::run(&arguments, &console),
+        Command::Search(arguments) => commands::search::run(&arguments, seed, &console),
         Command::Pull(arguments) => commands::pull::run(&arguments, &console),
         Command::Whatif(arguments) => commands::whatif::run(&arguments, &console),
     });

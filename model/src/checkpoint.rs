@@ -1,5 +1,6 @@
 //! A checkpoint, opened: its spec, its tokenizer, what it says about itself, and its tensors one at a time.
 
+mod held;
 mod layers;
 mod tokens;
 
@@ -22,6 +23,7 @@ use crate::tensor_rows::TensorRows;
 use crate::tokenizer::Tokenizer;
 use crate::{HubSource, ModelError, ModelSpec, Role, TensorId, TensorType};
 
+pub use held::HeldTensor;
 pub use layers::repaired_name;
 
 /// Largest config.json that we read; real ones have a few kilobytes.

@@ -26,7 +26,7 @@ pub mod tensor_writer;
 pub mod tokenizer;
 pub mod types;
 
-pub use checkpoint::{Checkpoint, Origin, repaired_name};
+pub use checkpoint::{Checkpoint, HeldTensor, Origin, repaired_name};
 pub use dequantize::{DequantizeError, dequantize_row};
 pub use error::ModelError;
 pub use hub_source::HubSource;

@@ -10,6 +10,7 @@ mod format;
 pub mod inspection;
 pub mod pass_rates;
 pub mod pull;
+pub mod search;
 mod table;
 pub mod units;
 pub mod whatif;

@@ -9,12 +9,14 @@ use secateur_model::types::{Override, TypeChoice};
 use secateur_model::{Kept, Rounding};
 use secateur_profiles::ByteSize;
 
+use super::TargetArguments;
+
 #[derive(Debug, Args)]
 pub struct CompressArguments {
     /// A model of the Hub (org/name), a Hugging Face folder, a GGUF file, or `demo`
     pub model: String,
     /// Type of all matrices (f16, q8_0, q4_k, iq4_nl …) or one of llama.cpp's mixes (q4_k_m …)
-    #[arg(long = "type", value_name = "TYPE", required_unless_present_any = ["max_size", "bits_per_weight"])]
+    #[arg(long = "type", value_name = "TYPE", required_unless_present_any = ["max_size", "bits_per_weight", "profiles"])]
     pub tensor_type: Option<TypeChoice>,
     /// Type of the matrices whose GGUF name matches, for example ffn_down=q5_k; the first match decides
     #[arg(long = "tensor-type", value_name = "PATTERN=TYPE")]
@@ -33,6 +35,8 @@ pub struct CompressArguments {
     pub vocabulary: VocabularyArguments,
     #[command(flatten)]
     pub shape: ShapeArguments,
+    #[command(flatten)]
+    pub target: TargetArguments,
     /// How numbers become codes: rtn, weighted, gptq or full [default: full, or with --type rtn]
     #[arg(long, value_name = "METHOD")]
     pub rounding: Option<Rounding>,

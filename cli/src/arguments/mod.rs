@@ -6,6 +6,7 @@ mod eval;
 mod inspect;
 mod profiles;
 mod pull;
+mod search;
 mod whatif;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -16,6 +17,7 @@ pub use eval::EvalArguments;
 pub use inspect::InspectArguments;
 pub use profiles::{ProfilesArguments, ProfilesCommand};
 pub use pull::PullArguments;
+pub use search::{SearchArguments, TargetArguments};
 pub use whatif::{CacheTypeArgument, Sort, WhatIfArguments, type_choices};
 
 /// Cuts a language model to fit a device.
@@ -73,6 +75,8 @@ pub enum Command {
     Inspect(InspectArguments),
     /// Fetch a model from the Hugging Face Hub into the cache that Python's huggingface_hub shares
     Pull(PullArguments),
+    /// Search for the plan of a model that loses least within limits on devices
+    Search(SearchArguments),
     /// Devices that costs can be estimated for
     Profiles(ProfilesArguments),
     /// Estimate size, memory, speed and energy of a model on devices, from its headers alone

@@ -7,4 +7,5 @@ pub mod inspect;
 pub mod pass_until;
 pub mod profiles;
 pub mod pull;
+pub mod search;
 pub mod whatif;

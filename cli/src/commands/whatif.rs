@@ -128,7 +128,8 @@ fn workloads(choices: &[TypeChoice], model: &CostModel) -> anyhow::Result<Vec<(S
     choices.iter().map(|choice| Ok((choice.to_string(), model.workload(Some(*choice))?))).collect()
 }
 
-fn runtime_of<'a>(profile: &'a Profile, name: Option<&str>) -> Result<&'a Runtime, WhatIfError> {
+/// A profile's runtime of that name, or its first.
+pub fn runtime_of<'a>(profile: &'a Profile, name: Option<&str>) -> Result<&'a Runtime, WhatIfError> {
     profile.runtime(name).ok_or_else(|| WhatIfError::UnknownRuntime {
         profile: profile.id.clone(),
         found: name.unwrap_or_default().to_owned(),

@@ -178,7 +178,7 @@ pub fn divergence_of_aligned(
 }
 
 /// The mean divergence of two models' logits, `[positions, vocabulary]` each, in nats.
-pub(crate) fn mean_divergence(parent: &[f32], child: &[f32], vocabulary_size: usize) -> f64 {
+pub fn mean_divergence(parent: &[f32], child: &[f32], vocabulary_size: usize) -> f64 {
     let rows = parent.par_chunks_exact(vocabulary_size).zip(child.par_chunks_exact(vocabulary_size));
     let of_row = |(parent, child): (&[f32], &[f32])| {
         rows::divergence(parent, Softmax::of(parent), child, Softmax::of(child))

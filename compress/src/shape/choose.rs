@@ -1,7 +1,7 @@
 //! From a request to a plan: which layers, heads and channels stay.
 
 use rayon::prelude::*;
-use secateur_model::shape::{KeptLayer, ShapePlan};
+use secateur_model::shape::{KeptLayer, Repair, ShapePlan};
 use secateur_model::spec::LayerSpec;
 use secateur_model::{Checkpoint, Kept, ModelError, Role, TensorId};
 
@@ -81,6 +81,46 @@ fn spread(sequences: &[Vec<u32>], tokens: usize) -> Vec<Vec<u32>> {
     (0..count).filter_map(|index| sequences.get(index * sequences.len() / count).cloned()).collect()
 }
 
+/// Shapes of fewer channels, each width with those of the next narrower one among its own: what goes first is the same for all. `widths` are
+/// at most the model's.
+///
+/// # Errors
+/// As [`choose_shape`].
+pub fn choose_widths(
+    checkpoint: &Checkpoint,
+    statistics: &Statistics,
+    widths: &[usize],
+    progress: &dyn Progress,
+) -> Result<Vec<ShapePlan>, CompressError> {
+    let of = checkpoint.spec.layers.len();
+    progress.begin("choosing channels", of as u64);
+    let narrowest = widths.iter().copied().min().unwrap_or_default();
+    let orders = (0..of)
+        .into_par_iter()
+        .map(|layer| {
+            progress.check()?;
+            progress.advance(1);
+            let statistics = statistics.layer(layer)?;
+            let Some(gated) = checkpoint.spec.layers[layer].gated() else { return Ok((0, Vec::new())) };
+            let in_layer = InLayer { checkpoint, layer, statistics, factors: None };
+            let gone = gated.width.saturating_sub(narrowest);
+            Ok((gated.width, in_layer.channel_order(Importance::Obs, gone)?))
+        })
+        .collect::<Result<Vec<_>, CompressError>>()?;
+    let kept = |layer: usize, width: usize| {
+        let (of, order) = &orders[layer];
+        let gone = of.saturating_sub(width);
+        let ffn = (gone > 0).then(|| stay(*of, &order[..gone]));
+        KeptLayer { ffn, ..KeptLayer::whole(layer) }
+    };
+    let shape = |&width: &usize| ShapePlan {
+        of,
+        layers: (0..of).map(|layer| kept(layer, width)).collect(),
+        repair: Repair::Solve,
+    };
+    Ok(widths.iter().map(shape).collect())
+}
+
 fn without(of: usize, gone: &[usize]) -> Vec<usize> {
     (0..of).filter(|layer| !gone.contains(layer)).collect()
 }
@@ -127,11 +167,16 @@ impl InLayer<'_> {
         }
         if let Some((asked, gated)) = channels {
             let gone = gated.width - asked;
-            let made_by = self.channel_squares()?;
-            let order = self.drop_order(Role::FfnDown, &made_by, 1, request.importance, gone)?;
+            let order = self.channel_order(request.importance, gone)?;
             kept.ffn = Some(stay(gated.width, &order[..gone]));
         }
         Ok(kept)
+    }
+
+    /// Channels in the order in which they should go, at least `gone` of them.
+    fn channel_order(&self, importance: Importance, gone: usize) -> Result<Vec<u32>, CompressError> {
+        let made_by = self.channel_squares()?;
+        self.drop_order(Role::FfnDown, &made_by, 1, importance, gone)
     }
 
     fn drop_order(

@@ -13,8 +13,8 @@ const TRIED_AGAIN: usize = 10;
 /// Tokens that are predicted to see what a layer is worth.
 const JUDGED_TOKENS: usize = 1024;
 
-/// The layers that go so that `kept` stay, by how far the predictions move: each round takes the layer without which the divergence from
-/// the whole model is least. The first and the last layer stay.
+/// The layers that go so that `kept` stay, in the order in which they go, by how far the predictions move: each round takes the layer without
+/// which the divergence from the whole model is least. The first and the last layer stay.
 ///
 /// # Errors
 /// If the model cannot be read, or the user interrupts.
@@ -48,7 +48,6 @@ pub fn drop_by_divergence(
             candidates = costs[1..=wanted].iter().map(|&(_, layer)| layer).collect();
         }
     }
-    gone.sort_unstable();
     Ok(gone)
 }
 

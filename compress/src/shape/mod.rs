@@ -17,9 +17,10 @@ mod repaired_file;
 mod request;
 mod solve;
 
-pub use choose::choose_shape;
+pub use choose::{choose_shape, choose_widths};
 pub use error::ShapeRequestError;
 pub use importance::{Importance, ImportanceError};
+pub use layers::drop_by_divergence;
 pub use place::repaired_path;
-pub use repair::{repair, repaired_tensors};
+pub use repair::repair;
 pub use request::{Layers, ShapeRequest};

@@ -18,7 +18,7 @@ use crate::statistics::Statistics;
 const HELD_OUT_STEP: usize = 8;
 
 /// The output projections that are solved anew: all from the first on whose input or whose layer's input differs from the parent's.
-pub fn repaired_tensors(spec: &ModelSpec, shape: &ShapePlan) -> Vec<TensorId> {
+fn repaired_tensors(spec: &ModelSpec, shape: &ShapePlan) -> Vec<TensorId> {
     let mut tensors = Vec::new();
     let mut differs = false;
     for (new, kept) in shape.layers.iter().enumerate() {

@@ -53,7 +53,7 @@ fn of_tensor(
 }
 
 /// SHA-256 of sequences of tokens.
-pub(super) fn of_sequences(sequences: &[Vec<u32>]) -> String {
+pub fn of_sequences(sequences: &[Vec<u32>]) -> String {
     let mut hasher = Sha256::new();
     for sequence in sequences {
         hasher.update((sequence.len() as u64).to_le_bytes());

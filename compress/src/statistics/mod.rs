@@ -21,6 +21,7 @@ mod view;
 pub use calibrate::{Calibration, calibrate};
 pub use cross::CrossMoments;
 pub use error::StatisticsError;
+pub use fingerprint::of_sequences as sequences_fingerprint;
 pub use imatrix::{Imatrix, ImatrixEntry};
 pub use input_moments::InputMoments;
 pub use moments::Moments;

@@ -14,7 +14,7 @@ use secateur_model::types::TypeRequest;
 use secateur_model::{Checkpoint, Role, Rounding, TensorId};
 use secateur_profiles::ByteSize;
 
-use crate::arguments::CompressArguments;
+use crate::arguments::{CompressArguments, TargetArguments};
 use crate::cache;
 
 /// One sequence of so many is kept for measuring.
@@ -45,13 +45,14 @@ pub struct Prepared {
     pub plan: Plan,
     /// Sequences to measure the artifact on.
     pub held_out: Vec<Vec<u32>>,
-    knowledge: Option<Known>,
-    importance: Option<Importance>,
+    pub(super) knowledge: Option<Known>,
+    pub(super) importance: Option<Importance>,
 }
 
-struct Known {
-    statistics: Statistics,
-    knowledge: Knowledge,
+/// Statistics, and what follows from them.
+pub struct Known {
+    pub statistics: Statistics,
+    pub knowledge: Knowledge,
 }
 
 /// Calibrates where that is needed, and plans.
@@ -88,8 +89,8 @@ pub fn prepare(
         let importance = Some(importance_of(&imatrix, checkpoint));
         return Ok(Prepared { plan, held_out: Vec::new(), knowledge: None, importance });
     }
-    let (known, held_out) = know(arguments, checkpoint, seed, progress)?;
-    let intent = intent(arguments, plan.asked.clone(), rounding, &known);
+    let (known, held_out) = know(&arguments.texts, arguments.tokens, checkpoint, seed, progress)?;
+    let intent = intent(&arguments.texts, plan.asked.clone(), rounding, &known);
     let plan = intent.apply(checkpoint, plan)?;
     Ok(Prepared { plan, held_out, knowledge: Some(known), importance: None })
 }
@@ -117,33 +118,43 @@ fn within_budget(
     };
     let overrides = arguments.overrides.iter().map(|rule| format!("tensor-type:{rule}"));
     let asked = std::iter::once(asked).chain(overrides).collect();
-    let (known, held_out) = know(arguments, checkpoint, seed, progress)?;
-    let intent = intent(arguments, asked, rounding, &known);
+    let (known, held_out) = know(&arguments.texts, arguments.tokens, checkpoint, seed, progress)?;
+    let intent = intent(&arguments.texts, asked, rounding, &known);
     let plan = allocate(checkpoint, &known.knowledge.options, &arguments.overrides, budget, &intent)?;
     Ok(Prepared { plan, held_out, knowledge: Some(known), importance: None })
 }
 
-fn intent(
-    arguments: &CompressArguments,
-    mut asked: Vec<String>,
-    rounding: Rounding,
+/// What a search is asked for, in words, and with what it decides.
+pub fn search_intent(
+    max_size: Option<ByteSize>,
+    target: &TargetArguments,
+    texts: &[PathBuf],
     known: &Known,
 ) -> Intent {
+    let mut asked: Vec<String> = target.profiles.iter().map(|profile| format!("profile={profile}")).collect();
+    asked.extend(max_size.map(|ByteSize(bytes)| format!("max-size={bytes}")));
+    asked.extend(target.max_memory.map(|ByteSize(bytes)| format!("max-memory={bytes}")));
+    asked.extend(target.min_decode.map(|speed| format!("min-decode={speed}")));
+    intent(texts, asked, Rounding::Full, known)
+}
+
+fn intent(texts: &[PathBuf], mut asked: Vec<String>, rounding: Rounding, known: &Known) -> Intent {
     asked.push(format!("rounding={rounding}"));
     // names, not paths: the same files elsewhere make the same artifact
-    let names = arguments.texts.iter().filter_map(|path| path.file_name());
+    let names = texts.iter().filter_map(|path| path.file_name());
     asked.extend(names.map(|name| format!("text={}", name.to_string_lossy())));
     Intent { asked, rounding, calibration: Some(known.statistics.fingerprint()) }
 }
 
 /// Statistics and what follows from them, found or made; and the sequences that they have not seen.
-fn know(
-    arguments: &CompressArguments,
+pub fn know(
+    texts: &[PathBuf],
+    tokens: usize,
     checkpoint: &Checkpoint,
     seed: u64,
     progress: &dyn Progress,
 ) -> anyhow::Result<(Known, Vec<Vec<u32>>)> {
-    let sequences = sequences(arguments, checkpoint).map_err(CompressError::from)?;
+    let sequences = sequences(texts, tokens, checkpoint).map_err(CompressError::from)?;
     let (seen, held_out) = split(sequences);
     let place = Place::Cache(cache::folder()?);
     let calibration =
@@ -154,13 +165,14 @@ fn know(
 
 /// Sequences of tokens of the texts.
 pub(super) fn sequences(
-    arguments: &CompressArguments,
+    texts: &[PathBuf],
+    tokens: usize,
     checkpoint: &Checkpoint,
 ) -> Result<Vec<Vec<u32>>, StatisticsError> {
     let no_tokenizer = || StatisticsError::NoTokenizer { path: checkpoint.source.clone() };
     let tokenizer = checkpoint.tokenizer.as_ref().ok_or_else(no_tokenizer)?;
-    let texts = statistics::texts_or_built_in(&arguments.texts)?;
-    statistics::calibration_tokens(tokenizer, &checkpoint.spec, &texts, Some(arguments.tokens))
+    let texts = statistics::texts_or_built_in(texts)?;
+    statistics::calibration_tokens(tokenizer, &checkpoint.spec, &texts, Some(tokens))
 }
 
 /// Sequences to calibrate on, and sequences to measure on: spread over the text.

@@ -1,6 +1,7 @@
 //! `secateur compress`
 
 mod calibrated;
+mod searched;
 mod shape;
 mod vocabulary;
 
@@ -22,10 +23,11 @@ use crate::console::Console;
 use crate::exit::Exit;
 use crate::model_argument;
 use calibrated::prepare;
+use searched::search_plan;
 use shape::cut_shape;
 use vocabulary::cut_vocabulary;
 
-pub use calibrated::CalibratedError;
+pub use calibrated::{CalibratedError, Known, know, search_intent};
 
 /// Plans, and unless this is a dry run, writes the artifact.
 pub fn run(arguments: &CompressArguments, seed: u64, console: &Console) -> anyhow::Result<Exit> {
@@ -34,9 +36,14 @@ pub fn run(arguments: &CompressArguments, seed: u64, console: &Console) -> anyho
     let source_bytes = checkpoint.tensor_bytes();
     let (checkpoint, vocabulary) = cut_vocabulary(arguments, checkpoint)?;
     let progress = console.progress();
-    let shaped = cut_shape(arguments, checkpoint, seed, &progress)?;
+    let (shaped, prepared) = if arguments.target.profiles.is_empty() {
+        let shaped = cut_shape(arguments, checkpoint, seed, &progress)?;
+        let prepared = prepare(arguments, &shaped.checkpoint, seed, &progress)?;
+        (shaped, prepared)
+    } else {
+        search_plan(arguments, checkpoint, seed, &progress)?
+    };
     let checkpoint = shaped.checkpoint;
-    let prepared = prepare(arguments, &checkpoint, seed, &progress)?;
     let plan = &prepared.plan;
     let budget = Budget { max_size: arguments.max_size, ..Budget::default() };
     let verdicts = budget.judge(plan.gguf_bytes);
@@ -52,7 +59,7 @@ pub fn run(arguments: &CompressArguments, seed: u64, console: &Console) -> anyho
             if let Some(rounded) = rounded {
                 rounded.remove();
             }
-            if let Some(repaired) = &shaped.repaired {
+            for repaired in &shaped.repaired {
                 // it is in the cache: what stays behind is only space
                 let _ = std::fs::remove_file(repaired);
             }

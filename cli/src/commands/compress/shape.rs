@@ -22,7 +22,7 @@ pub struct Shaped {
     /// Sequences to measure on.
     pub held_out: Vec<Vec<u32>>,
     /// The file of repaired tensors, which the checkpoint reads.
-    pub repaired: Option<PathBuf>,
+    pub repaired: Vec<PathBuf>,
     pub told: Option<SmallerShape>,
 }
 
@@ -35,18 +35,19 @@ pub fn cut_shape(
 ) -> anyhow::Result<Shaped> {
     if !arguments.shape.are_given() {
         let held_out = Vec::new();
-        return Ok(Shaped { checkpoint, parent: None, held_out, repaired: None, told: None });
+        return Ok(Shaped { checkpoint, parent: None, held_out, repaired: Vec::new(), told: None });
     }
     let request = request(&arguments.shape);
     request.check(&checkpoint.spec).map_err(CompressError::from)?;
-    let (seen, held_out) = split(sequences(arguments, &checkpoint).map_err(CompressError::from)?);
+    let (seen, held_out) =
+        split(sequences(&arguments.texts, arguments.tokens, &checkpoint).map_err(CompressError::from)?);
     let place = Place::Cache(cache::folder()?);
     let calibration =
         statistics::calibrate(&checkpoint, &seen, &place, progress).map_err(CompressError::from)?;
     let statistics = &calibration.statistics;
     let shape = choose_shape(&checkpoint, statistics, &request, seed, progress)?;
     let bare = checkpoint.clone().with_shape(&shape, None)?;
-    let told = told(&checkpoint.spec, &bare.spec, &shape, &request);
+    let told = told(&checkpoint.spec, &bare.spec, &shape, &request.importance.to_string());
     let repaired = match shape.repair {
         Repair::None => None,
         Repair::Bias | Repair::Solve => {
@@ -61,7 +62,13 @@ pub fn cut_shape(
         Some(path) => checkpoint.clone().with_shape(&shape, Some(path))?,
         None => bare,
     };
-    Ok(Shaped { checkpoint: smaller, parent: Some(checkpoint), held_out, repaired, told: Some(told) })
+    Ok(Shaped {
+        checkpoint: smaller,
+        parent: Some(checkpoint),
+        held_out,
+        repaired: repaired.into_iter().collect(),
+        told: Some(told),
+    })
 }
 
 fn request(arguments: &ShapeArguments) -> ShapeRequest {
@@ -82,7 +89,12 @@ fn request(arguments: &ShapeArguments) -> ShapeRequest {
     }
 }
 
-fn told(before: &ModelSpec, after: &ModelSpec, shape: &ShapePlan, request: &ShapeRequest) -> SmallerShape {
+pub(super) fn told(
+    before: &ModelSpec,
+    after: &ModelSpec,
+    shape: &ShapePlan,
+    importance: &str,
+) -> SmallerShape {
     let both = |size: fn(&ModelSpec) -> usize| (size(before), size(after));
     let stays = |layer: &usize| shape.layers.iter().any(|kept| kept.layer == *layer);
     SmallerShape {
@@ -93,7 +105,7 @@ fn told(before: &ModelSpec, after: &ModelSpec, shape: &ShapePlan, request: &Shap
         ffn: both(|spec| spec.layers.first().and_then(|layer| layer.gated()).map_or(0, |gated| gated.width)),
         parameters: (before.parameter_count(), after.parameter_count()),
         layers_gone: (0..shape.of).filter(|layer| !stays(layer)).collect(),
-        importance: request.importance.to_string(),
+        importance: importance.to_owned(),
         repair: shape.repair.to_string(),
     }
 }

@@ -1,0 +1,115 @@
+//! `secateur search`, as typed, and what `compress` shares with it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use secateur_profiles::ByteSize;
+use secateur_search::{Limit, Preset};
+
+#[derive(Debug, Args)]
+pub struct SearchArguments {
+    /// A model of the Hub (org/name), a Hugging Face folder, a GGUF file, or `demo`
+    pub model: String,
+    /// Largest size of model.gguf, for example 80MB
+    #[arg(long, value_name = "SIZE")]
+    pub max_size: Option<ByteSize>,
+    #[command(flatten)]
+    pub target: TargetArguments,
+    /// A text file, or a folder of .txt and .md files, to calibrate and measure on; may be repeated [default: a mixed text in the program]
+    #[arg(long = "text", value_name = "FILE|FOLDER")]
+    pub texts: Vec<PathBuf>,
+    /// Tokens to calibrate on at most, spread over the text
+    #[arg(long, value_name = "N", default_value_t = 24_576)]
+    pub tokens: usize,
+}
+
+/// Devices, their limits, and how hard to search.
+#[derive(Debug, Args)]
+pub struct TargetArguments {
+    /// Search for the plan that fits this device (see `secateur profiles list`); may be repeated: the plan fits them all
+    #[arg(long = "profile", value_name = "NAME|FILE")]
+    pub profiles: Vec<String>,
+    /// Most memory at the peak; never more than an app may use on the device
+    #[arg(long, value_name = "SIZE", requires = "profiles")]
+    pub max_memory: Option<ByteSize>,
+    /// Fewest decoded tokens per second
+    #[arg(long, value_name = "TOKENS/S", requires = "profiles", value_parser = speed)]
+    pub min_decode: Option<f64>,
+    /// Tokens of context that memory is reserved for
+    #[arg(long, value_name = "TOKENS", default_value_t = 2048)]
+    pub context: usize,
+    /// How hard to search
+    #[arg(long, value_name = "PRESET", value_enum, default_value_t)]
+    pub search: PresetArgument,
+    /// Measure plans for so long, for example 90s or 10m [default: 1m fast, 8m balanced, 60m thorough]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub time: Option<Duration>,
+    /// Measure so many plans instead
+    #[arg(long, value_name = "N", conflicts_with = "time")]
+    pub evaluations: Option<usize>,
+    /// Where measurements are kept and found again [default: in the cache]
+    #[arg(long, value_name = "FILE")]
+    pub study: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum PresetArgument {
+    Fast,
+    #[default]
+    Balanced,
+    Thorough,
+}
+
+impl PresetArgument {
+    pub fn preset(self) -> Preset {
+        match self {
+            Self::Fast => Preset::Fast,
+            Self::Balanced => Preset::Balanced,
+            Self::Thorough => Preset::Thorough,
+        }
+    }
+
+    fn minutes(self) -> u64 {
+        match self {
+            Self::Fast => 1,
+            Self::Balanced => 8,
+            Self::Thorough => 60,
+        }
+    }
+}
+
+impl TargetArguments {
+    /// When to stop measuring.
+    pub fn limit(&self) -> Limit {
+        match (self.evaluations, self.time) {
+            (Some(evaluations), _) => Limit::Evaluations(evaluations),
+            (None, Some(time)) => Limit::Time(time),
+            (None, None) => Limit::Time(Duration::from_secs(60 * self.search.minutes())),
+        }
+    }
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(speed) if speed > 0.0 && f64::is_finite(speed) => Ok(speed),
+        _ => Err("expected a number of tokens per second above 0".to_owned()),
+    }
+}
+
+/// A time, from `90s`, `10m` or `1h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let expected = || "expected a time like 90s, 10m or 1h".to_owned();
+    let (number, unit) =
+        text.split_at(text.find(|letter: char| letter.is_ascii_alphabetic()).ok_or_else(expected)?);
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err(expected()),
+    };
+    match number.parse::<u64>() {
+        Ok(number) if number > 0 => Ok(Duration::from_secs(number * seconds)),
+        _ => Err(expected()),
+    }
+}

@@ -1,0 +1,60 @@
+//! The plan that a search finds, made ready to be carried out.
+
+use secateur_compress::shape::Importance;
+use secateur_model::{Checkpoint, Rounding};
+
+use super::calibrated::{Known, Prepared, know, search_intent};
+use super::shape::{Shaped, told};
+use crate::arguments::CompressArguments;
+use crate::commands::search::target;
+use crate::console::Bar;
+use crate::plans::{PlanError, search};
+
+/// Searches, and gives the model in the shape that was found with its plan.
+pub fn search_plan(
+    arguments: &CompressArguments,
+    checkpoint: Checkpoint,
+    seed: u64,
+    progress: &Bar,
+) -> anyhow::Result<(Shaped, Prepared)> {
+    check(arguments)?;
+    let (limits, devices, effort) = target(&arguments.target, arguments.max_size, seed)?;
+    let (known, held_out) = know(&arguments.texts, arguments.tokens, &checkpoint, seed, progress)?;
+    let Known { statistics, knowledge } = &known;
+    let intent = search_intent(arguments.max_size, &arguments.target, &arguments.texts, &known);
+    let found =
+        search(&checkpoint, (statistics, knowledge), &intent, (&limits, &devices), &effort, progress)?;
+    for line in found.record.notes() {
+        progress.note(&line);
+    }
+    let told = found
+        .model
+        .shape()
+        .map(|shape| told(&checkpoint.spec, &found.model.spec, shape, Importance::Obs.name()));
+    let shaped = Shaped {
+        checkpoint: found.model,
+        parent: found.is_cut.then_some(checkpoint),
+        held_out: Vec::new(),
+        repaired: found.repaired,
+        told,
+    };
+    Ok((shaped, Prepared { plan: found.plan, held_out, knowledge: Some(known), importance: None }))
+}
+
+/// Options that decide what the search is to decide.
+fn check(arguments: &CompressArguments) -> Result<(), PlanError> {
+    let decided = [
+        (arguments.tensor_type.is_some(), "--type"),
+        (!arguments.overrides.is_empty(), "--tensor-type"),
+        (arguments.bits_per_weight.is_some(), "--bits-per-weight"),
+        (arguments.shape.are_given(), "--layers, --keep-layers, --heads or --ffn"),
+        (arguments.imatrix.is_some(), "--imatrix"),
+    ];
+    if let Some(&(_, option)) = decided.iter().find(|(is_given, _)| *is_given) {
+        return Err(PlanError::Decided { option });
+    }
+    match arguments.rounding {
+        None | Some(Rounding::Full) => Ok(()),
+        Some(other) => Err(PlanError::Rounding { found: other.to_string() }),
+    }
+}

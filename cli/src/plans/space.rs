@@ -1,0 +1,91 @@
+//! What can be chosen: the shape, and the type of every matrix.
+
+use secateur_compress::allocation::{Choice, MatrixOptions};
+use secateur_model::types::fallback;
+use secateur_model::{TensorId, TensorType};
+use secateur_search::{Genome, SearchError, Space, Unit};
+
+use super::shapes::Shape;
+
+/// The unit that is the shape; matrices come after it.
+pub const SHAPE: usize = 0;
+
+/// The choices of a model.
+pub struct Choices {
+    pub space: Space,
+    /// Of the whole model: unit `1 + index` is the type of matrix `index`.
+    pub matrices: Vec<MatrixOptions>,
+    /// Of every shape and matrix, the matrix it became; nothing where its layer is gone.
+    pub becomes: Vec<Vec<Option<TensorId>>>,
+}
+
+impl Choices {
+    /// Any shape, and any type that is legal in the whole model.
+    pub fn new(shapes: &[Shape], matrices: Vec<MatrixOptions>) -> Result<Self, SearchError> {
+        let becomes: Vec<Vec<Option<TensorId>>> = shapes
+            .iter()
+            .map(|shape| matrices.iter().map(|matrix| becomes(shape, matrix.id)).collect())
+            .collect();
+        let mut units = vec![Unit::new("shape", "shape", shapes.len())];
+        for (index, matrix) in matrices.iter().enumerate() {
+            let name = match matrix.id.layer {
+                Some(layer) => format!("type of {:?} {layer}", matrix.id.role),
+                None => format!("type of {:?}", matrix.id.role),
+            };
+            let kind = format!("type of {:?}", matrix.id.role);
+            let mut unit = Unit::new(name, kind, matrix.choices.len());
+            for shape in (0..shapes.len()).filter(|&shape| becomes[shape][index].is_none()) {
+                unit = unit.silent_when(SHAPE, shape);
+            }
+            units.push(unit);
+        }
+        Ok(Self { space: Space::new(units)?, matrices, becomes })
+    }
+
+    /// What a matrix is in a shape when its unit is at a level: its type there, its bytes, and its share of the damage. Nothing where its layer
+    /// is gone.
+    pub fn choice(
+        &self,
+        shape: usize,
+        spec: &secateur_model::ModelSpec,
+        matrix: usize,
+        level: usize,
+    ) -> Option<(TensorId, Choice)> {
+        let id = self.becomes[shape][matrix]?;
+        let options = &self.matrices[matrix].choices;
+        let chosen = options[level];
+        let dimensions = spec.shape(id)?;
+        let (&row_len, rows) = (dimensions.last()?, dimensions[0] as u64);
+        // a narrower row may not fill the blocks of the type
+        let tensor_type = fallback(chosen.tensor_type, row_len);
+        let as_chosen = options.iter().find(|option| option.tensor_type == tensor_type);
+        let bytes = (rows * tensor_type.row_bytes(row_len)? as u64).next_multiple_of(ALIGNMENT);
+        let damage = as_chosen.map_or(chosen.damage, |option| option.damage);
+        Some((id, Choice { tensor_type, bytes, damage }))
+    }
+
+    /// Shape and types of a plan.
+    pub fn types(&self, shapes: &[Shape], genome: &Genome) -> (usize, Vec<(TensorId, TensorType)>) {
+        let shape = genome.level(SHAPE);
+        let spec = &shapes[shape].spec;
+        let of = |matrix: usize| {
+            let (id, choice) = self.choice(shape, spec, matrix, genome.level(1 + matrix))?;
+            Some((id, choice.tensor_type))
+        };
+        (shape, (0..self.matrices.len()).filter_map(of).collect())
+    }
+}
+
+/// In GGUF, tensors start at multiples of so many bytes.
+const ALIGNMENT: u64 = 32;
+
+/// The matrix of the smaller model that a matrix of the whole one becomes.
+fn becomes(shape: &Shape, id: TensorId) -> Option<TensorId> {
+    match (&shape.plan, id.layer) {
+        (Some(plan), Some(layer)) => {
+            let new = plan.layers.iter().position(|kept| kept.layer == layer)?;
+            Some(TensorId::in_layer(new, id.role))
+        }
+        _ => Some(id),
+    }
+}

@@ -1,0 +1,124 @@
+//! What a search found.
+
+use serde::Serialize;
+
+use crate::{Cell, Column, Table, units};
+
+/// Plans within limits, and the one that was chosen.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SearchRecord {
+    /// The version of this record: 1.
+    pub schema: u32,
+    /// The model.
+    pub source: String,
+    /// What was asked for.
+    pub asked: Vec<String>,
+    /// Names of the costs.
+    pub quantities: Vec<String>,
+    /// The plan that was chosen.
+    pub chosen: PlanRow,
+    /// Plans of which no other is better in everything, the least damage first.
+    pub front: Vec<PlanRow>,
+    /// The best plan after each round of measurement.
+    pub history: Vec<StepRow>,
+    /// Plans that were measured, those on a part of the text counted in part.
+    pub evaluations: f64,
+    /// Exact bytes of model.gguf by the chosen plan.
+    pub gguf_bytes: u64,
+    /// Why it ended.
+    pub stopped: String,
+}
+
+/// A plan.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PlanRow {
+    /// Its shape, in words.
+    pub shape: String,
+    /// How the bytes share out among types.
+    pub types: String,
+    /// The divergence from the source that was predicted, in nats per token; an estimate.
+    pub predicted: f64,
+    /// The same, corrected by what was measured.
+    pub expected: f64,
+    /// What was measured while searching, with rounding by importance.
+    pub measured: Option<f64>,
+    /// Its standard error.
+    pub measured_error: Option<f64>,
+    /// In the order of the quantities.
+    pub costs: Vec<f64>,
+}
+
+/// A round.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StepRow {
+    /// Evaluations so far.
+    pub evaluations: f64,
+    /// Seconds so far.
+    pub seconds: f64,
+    /// What the best plan loses.
+    pub best: f64,
+    /// What had been expected of it.
+    pub expected: f64,
+}
+
+/// Rows of the front in the table.
+const SHOWN: usize = 12;
+
+impl SearchRecord {
+    /// The chosen plan, and the front.
+    pub fn table(&self) -> Table {
+        let mut columns = vec![Column::new("plan", "plan"), Column::new("shape", "shape")];
+        columns.push(Column::new("size", "bytes"));
+        for quantity in self.quantities.iter().skip(1) {
+            columns.push(Column::new(&heading(quantity), quantity));
+        }
+        columns.extend([
+            Column::new("expected KL", "expected"),
+            Column::new("measured KL", "measured"),
+            Column::new("types", "types"),
+        ]);
+        let step = self.front.len().div_ceil(SHOWN).max(1);
+        let front = self.front.iter().step_by(step).map(|row| self.row("", row));
+        let rows = std::iter::once(self.row("chosen", &self.chosen)).chain(front).collect();
+        Table { title: format!("{}: {}", self.source, self.asked.join(", ")), columns, rows }
+    }
+
+    fn row(&self, name: &str, plan: &PlanRow) -> Vec<Cell> {
+        let mut cells: Vec<Cell> = vec![name.into(), plan.shape.as_str().into()];
+        for (quantity, &cost) in self.quantities.iter().zip(&plan.costs) {
+            cells.push(if quantity.starts_with("microseconds") {
+                Cell::Number(1e6 / cost, 1)
+            } else {
+                Cell::Bytes(cost as u64)
+            });
+        }
+        cells.push(Cell::Number(plan.expected, 4));
+        cells.push(plan.measured.map_or_else(|| "".into(), |measured| Cell::Number(measured, 4)));
+        cells.push(plan.types.as_str().into());
+        cells
+    }
+
+    /// What people read below the table, a line each.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = vec![format!(
+            "{:.1} plans measured, {} on the front; {}",
+            self.evaluations,
+            self.front.len(),
+            self.stopped
+        )];
+        if let (Some(first), Some(last)) = (self.history.first(), self.history.last()) {
+            notes.push(format!(
+                "best after the first round {:.4}, after the last {:.4} nats per token (rounded by importance only), {}",
+                first.best,
+                last.best,
+                units::seconds(last.seconds)
+            ));
+        }
+        notes
+    }
+}
+
+/// A short name of a cost.
+fn heading(quantity: &str) -> String {
+    quantity.replace("bytes of memory on", "memory").replace("microseconds per token on", "tokens/s")
+}
