@@ -16,6 +16,7 @@ mod example;
 mod front;
 mod graph;
 mod islands;
+mod learn;
 mod moves;
 mod outcome;
 mod polish;

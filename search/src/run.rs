@@ -58,7 +58,7 @@ impl<S: Surrogate> Search<'_, S> {
             };
             let expected = problem.predict(&winner).damage;
             stale = if champion.as_ref() == Some(&winner) { stale + 1 } else { 0 };
-            correction = Correction::learn(self.space, &self.lessons(&session.all(), &winner));
+            correction = self.learn(&session.all(), &winner);
             islands.welcome(&winner);
             if let Some(best) = session.measured(&winner) {
                 let (evaluations, seconds) = (session.evaluations(), session.seconds());

@@ -17,7 +17,9 @@ const OURS: u64 = 10;
 const THEIRS: u64 = 100;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    println!("| target | optimum | V, heads, hidden, FFN, layers | search found it | seconds each | the paper's GA found it |");
+    println!(
+        "| target | optimum | V, heads, hidden, FFN, layers | search found it | seconds each | the paper's GA found it |"
+    );
     println!("|---|---|---|---|---|---|");
     for megabytes in [3.0, 10.0, 25.0, 50.0] {
         let models = CodeModels::new(megabytes)?;

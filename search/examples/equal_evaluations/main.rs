@@ -27,7 +27,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             let budgets = Budgets::new(model.quantities(), &[Some(megabytes), None])?;
             let search = Search::new(&model.space, &model, budgets, Preset::Balanced.settings(seed))?
                 .limited(Limit::Evaluations(EVALUATIONS));
-            for (row, baseline) in [Baseline::Seed, Baseline::Random, Baseline::OnePlusLambda].into_iter().enumerate() {
+            for (row, baseline) in
+                [Baseline::Seed, Baseline::Random, Baseline::OnePlusLambda].into_iter().enumerate()
+            {
                 let compared = baseline.run(&search, &model)?.ok_or("too few evaluations")?;
                 rows[row] += model.held_out(&compared.plan) / SEEDS.len() as f64;
             }
@@ -41,7 +43,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         let known = Search::new(&model.space, &oracle, budgets, Preset::Fast.settings(1))?.explore()?;
         println!("oracle {:.4} {:.4}", known.best.predicted, model.held_out(&known.best.genome));
         let [seed, random, evopress, ours] = rows;
-        println!("| {} | {seed:.4} | {random:.4} | {evopress:.4} | {ours:.4} | {seconds:.1} |", megabytes / 1e6);
+        println!(
+            "| {} | {seed:.4} | {random:.4} | {evopress:.4} | {ours:.4} | {seconds:.1} |",
+            megabytes / 1e6
+        );
     }
     println!("\n{:.0} plans predicted per second on one core", plans_per_second(&model)?);
     Ok(())

@@ -52,13 +52,21 @@ impl Model {
             sensitivity.push(end * generator.gen_range(0.1..0.5));
             factors.push(generator.gen_range(-0.5_f64..0.5).exp());
             for (kind, (name, _)) in KINDS.iter().enumerate() {
-                units.push(Unit::new(format!("layer {layer} {name}"), *name, TYPES.len()).silent_when(gate, 1));
+                units.push(
+                    Unit::new(format!("layer {layer} {name}"), *name, TYPES.len()).silent_when(gate, 1),
+                );
                 sensitivity.push(end * generator.gen_range(-1.5_f64..1.5).exp() * 0.2);
                 factors.push(of_kind[kind] * generator.gen_range(-0.4_f64..0.4).exp());
             }
         }
         let quantities = ["bytes".to_owned(), "µs per token".to_owned()];
-        Ok(Self { space: Space::new(units)?, predictions: AtomicU64::new(0), quantities, sensitivity, factors })
+        Ok(Self {
+            space: Space::new(units)?,
+            predictions: AtomicU64::new(0),
+            quantities,
+            sensitivity,
+            factors,
+        })
     }
 
     /// Damage and bytes of one unit.
@@ -86,7 +94,8 @@ impl Model {
         for layer in 0..LAYERS {
             let units = layer * STRIDE..(layer + 1) * STRIDE;
             let alive = units.filter(|&unit| !Self::dropped(plan, unit));
-            let losses: Vec<f64> = alive.map(|unit| self.unit(unit, plan.level(unit))[0] * self.factors[unit]).collect();
+            let losses: Vec<f64> =
+                alive.map(|unit| self.unit(unit, plan.level(unit))[0] * self.factors[unit]).collect();
             let roots: f64 = losses.iter().map(|loss| loss.sqrt()).sum();
             damage += losses.iter().sum::<f64>() + 0.1 * roots * roots;
         }
@@ -98,7 +107,8 @@ impl Model {
         let mut chunk_of_plan = SmallRng::seed_from_u64(chunk as u64);
         let hardness = chunk_of_plan.gen_range(0.6..1.4);
         let levels = plan.levels().iter().map(|&level| u64::from(level));
-        let hash = levels.fold(chunk as u64, |hash, level| hash.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(level));
+        let hash = levels
+            .fold(chunk as u64, |hash, level| hash.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(level));
         self.truth(plan) * hardness * SmallRng::seed_from_u64(hash).gen_range(0.95..1.05)
     }
 
@@ -118,7 +128,9 @@ impl Surrogate for Model {
 
     fn state(&self, genome: &Genome) -> [f64; 2] {
         let alive = (0..self.space.len()).filter(|&unit| !Self::dropped(genome, unit));
-        alive.map(|unit| self.unit(unit, genome.level(unit))).fold([0.0; 2], |a, b| [a[0] + b[0], a[1] + b[1]])
+        alive
+            .map(|unit| self.unit(unit, genome.level(unit)))
+            .fold([0.0; 2], |a, b| [a[0] + b[0], a[1] + b[1]])
     }
 
     fn predict(&self, genome: &Genome) -> Prediction {
@@ -127,7 +139,14 @@ impl Surrogate for Model {
         Self::prediction(damage, bytes)
     }
 
-    fn after_move(&self, _: &Space, genome: &Genome, state: &[f64; 2], unit: usize, level: usize) -> Prediction {
+    fn after_move(
+        &self,
+        _: &Space,
+        genome: &Genome,
+        state: &[f64; 2],
+        unit: usize,
+        level: usize,
+    ) -> Prediction {
         self.predictions.fetch_add(1, Relaxed);
         let (from, to) = (self.unit(unit, genome.level(unit)), self.unit(unit, level));
         Self::prediction(state[0] - from[0] + to[0], state[1] - from[1] + to[1])
