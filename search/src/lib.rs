@@ -20,6 +20,7 @@ mod learn;
 mod moves;
 mod outcome;
 mod polish;
+mod probes;
 mod problem;
 mod race;
 mod repair;
