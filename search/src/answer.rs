@@ -1,7 +1,6 @@
 //! What a study already knows: another budget is answered without another measurement.
 
-use crate::correction::{Correction, Lesson};
-use crate::{Candidate, Exploration, Genome, Measured, Search, SearchError, Study, Surrogate};
+use crate::{Candidate, Correction, Exploration, Genome, Measured, Search, SearchError, Study, Surrogate};
 
 /// What a study says of budgets that it may not have been made for.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,8 +21,7 @@ impl<S: Surrogate> Search<'_, S> {
     pub fn answer(&self, study: &Study) -> Result<Answered, SearchError> {
         let all = study.all();
         let champion = most_trusted(&all);
-        let lessons = champion.map(|champion| self.lessons(&all, champion)).unwrap_or_default();
-        let corrections = Correction::learn(self.space, &lessons);
+        let corrections = champion.map(|champion| self.learn(&all, champion)).unwrap_or_default();
         let predicted = self.explore_with(&corrections)?;
         let fits = |plan: &Genome| self.budgets.fit(&self.surrogate.predict(plan).costs);
         let within: Vec<(&Genome, &[f64])> = all.into_iter().filter(|(plan, _)| fits(plan)).collect();
@@ -32,27 +30,6 @@ impl<S: Surrogate> Search<'_, S> {
             ..self.candidate(plan, &corrections)
         });
         Ok(Answered { measured, predicted, corrections })
-    }
-
-    /// What measured plans say of their predictions. Plans on fewer chunks than the champion are compared with it on those, and so brought to the
-    /// level of all.
-    pub(crate) fn lessons(&self, all: &[(&Genome, &[f64])], champion: &Genome) -> Vec<Lesson> {
-        let whole =
-            all.iter().find(|(plan, _)| *plan == champion).map_or(&[] as &[f64], |(_, values)| values);
-        let lesson = |plan: &Genome, values: &[f64]| {
-            let measured = Measured::of(values)?;
-            let level =
-                Measured::of(whole)?.mean / Measured::of(&whole[..values.len().min(whole.len())])?.mean;
-            let error = if measured.chunks == 1 { measured.mean } else { measured.error };
-            let (measured, error) = (measured.mean * level, error * level);
-            Some(Lesson {
-                genome: plan.clone(),
-                predicted: self.surrogate.predict(plan).damage,
-                measured,
-                error,
-            })
-        };
-        all.iter().filter_map(|(plan, values)| lesson(plan, values)).collect()
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) struct Islands<'s> {
 }
 
 impl<'s> Islands<'s> {
-    /// Seeds go to the islands in turn; random plans, brought within budgets, fill them up.
+    /// The first seeds go to the islands after the answer, the last ones to those after the front; random plans, brought within budgets, fill them up.
     pub fn settle<S: Surrogate>(problem: Problem<'_, S>, settings: &'s Settings, seeds: &[Genome]) -> Self {
         let neighbours = settings.graph.neighbours(settings.islands, settings.seed);
         let mut islands = Self { settings, neighbours, populations: Vec::new(), epoch: 0 };
@@ -32,8 +32,11 @@ impl<'s> Islands<'s> {
             .into_par_iter()
             .map(|island| {
                 let mut generator = SmallRng::seed_from_u64(islands.seed_of(island));
-                let own = seeds.iter().skip(island).step_by(number).take(settings.population / 2);
-                let mut population: Vec<Genome> = own.cloned().collect();
+                let most = settings.population / 2;
+                let mut population: Vec<Genome> = match Self::aim(problem, island) {
+                    Aim::Answer => seeds.iter().skip(island).step_by(number).take(most).cloned().collect(),
+                    Aim::Front => seeds.iter().rev().take(most).cloned().collect(),
+                };
                 population.resize_with(settings.population, || random_within(problem, &mut generator));
                 population
             })

@@ -23,7 +23,8 @@ impl<'p, S: Surrogate> Problem<'p, S> {
     /// The corrected prediction of a plan.
     pub fn predict(&self, genome: &Genome) -> Prediction {
         let mut prediction = self.surrogate.predict(genome);
-        prediction.damage = corrected(prediction.damage, self.correction.logarithm(genome));
+        prediction.damage =
+            self.correction.corrected(prediction.damage, self.correction.added(self.space, genome));
         prediction
     }
 
@@ -34,9 +35,9 @@ impl<'p, S: Surrogate> Problem<'p, S> {
     /// A plan ready to be changed.
     pub fn at(self, genome: Genome) -> Position<'p, S> {
         let state = self.surrogate.state(&genome);
-        let logarithm = self.correction.logarithm(&genome);
+        let added = self.correction.added(self.space, &genome);
         let prediction = self.predict(&genome);
-        Position { problem: self, genome, state, logarithm, prediction }
+        Position { problem: self, genome, state, added, prediction }
     }
 }
 
@@ -46,7 +47,7 @@ pub(crate) struct Position<'p, S: Surrogate> {
     pub genome: Genome,
     pub prediction: Prediction,
     state: S::State,
-    logarithm: f64,
+    added: f64,
 }
 
 impl<S: Surrogate> Position<'_, S> {
@@ -58,8 +59,8 @@ impl<S: Surrogate> Position<'_, S> {
         }
         let mut prediction =
             problem.surrogate.after_move(problem.space, &self.genome, &self.state, unit, level);
-        let logarithm = self.logarithm + problem.correction.difference(&self.genome, unit, level);
-        prediction.damage = corrected(prediction.damage, logarithm);
+        let added = self.added + problem.correction.difference(&self.genome, unit, level);
+        prediction.damage = problem.correction.corrected(prediction.damage, added);
         prediction
     }
 
@@ -83,14 +84,5 @@ impl<S: Surrogate> Position<'_, S> {
                 .filter(move |&level| level != here)
                 .map(move |level| (unit, level))
         })
-    }
-}
-
-/// A factor on damage; without one, the prediction stays what it was to the last bit.
-fn corrected(damage: f64, logarithm: f64) -> f64 {
-    if logarithm == 0.0 {
-        damage
-    } else {
-        damage * logarithm.clamp(-Correction::MOST, Correction::MOST).exp()
     }
 }

@@ -10,12 +10,15 @@ use crate::evaluate::{Evaluate, Progress, Report};
 use crate::front::best;
 use crate::islands::Islands;
 use crate::moves::vary;
+use crate::probes;
 use crate::problem::Problem;
 use crate::race::{Race, race};
 use crate::selection::{Aim, objectives};
-use crate::session::Session;
+use crate::session::{Answer, Session};
 use crate::{Candidate, Genome, Outcome, Search, SearchError, Step, Stopped, Study, Surrogate};
 
+/// One plan is measured to learn from for so many that may win.
+const PROBES: usize = 4;
 /// Children of the best plan of which the better predicted are measured, for each that is.
 const LITTER: usize = 8;
 
@@ -43,7 +46,9 @@ impl<S: Surrogate> Search<'_, S> {
         let mut stale = 0;
         let stopped = loop {
             let problem = self.problem(&correction);
-            (0..self.settings.epochs).for_each(|_| islands.advance(problem));
+            // once settled, populations follow what is learned in small steps
+            let epochs = if champion.is_none() { self.settings.epochs } else { 1 };
+            (0..epochs).for_each(|_| islands.advance(problem));
             let contenders = self.contenders(problem, &session, &islands, champion.as_ref(), &mut generator);
             if contenders.is_empty() {
                 break Stopped::Settled;
@@ -58,7 +63,13 @@ impl<S: Surrogate> Search<'_, S> {
             };
             let expected = problem.predict(&winner).damage;
             stale = if champion.as_ref() == Some(&winner) { stale + 1 } else { 0 };
-            correction = Correction::learn(self.space, &self.lessons(&session.all(), &winner));
+            if self.probe(&mut session, problem, &winner, history.is_empty(), &mut generator)?
+                == Answer::Interrupted
+            {
+                champion = Some(winner);
+                break Stopped::Interrupted;
+            }
+            correction = self.learn(&session.all(), &winner);
             islands.welcome(&winner);
             if let Some(best) = session.measured(&winner) {
                 let (evaluations, seconds) = (session.evaluations(), session.seconds());
@@ -66,7 +77,7 @@ impl<S: Surrogate> Search<'_, S> {
                 progress.report(&self.report(&session, &islands, &history, &correction));
             }
             champion = Some(winner);
-            if stale >= self.settings.patience {
+            if self.limit.is_none() && stale >= self.settings.patience {
                 break Stopped::Settled;
             }
         };
@@ -103,6 +114,24 @@ impl<S: Surrogate> Search<'_, S> {
         new.into_iter().chain(chosen).collect()
     }
 
+    /// Measures plans that teach most about predictions: each kind a little worse at first, then random quarters of all units.
+    fn probe<E: Evaluate>(
+        &self,
+        session: &mut Session<'_, E>,
+        problem: Problem<'_, S>,
+        champion: &Genome,
+        first: bool,
+        generator: &mut impl Rng,
+    ) -> Result<Answer, SearchError> {
+        let draw = || probes::random(problem, champion, generator);
+        let random: Vec<Genome> =
+            std::iter::repeat_with(draw).take(self.settings.contenders / PROBES).collect();
+        let probes = if first { probes::of_kinds(problem, champion) } else { random };
+        let height = self.settings.rungs.get(1).map_or(1, |&rung| rung.min(session.chunks()));
+        let affordable = session.chunks_left() / height.max(1);
+        session.measure(&probes.iter().take(affordable).collect::<Vec<_>>(), height)
+    }
+
     /// Expected front among all plans alive and measured.
     fn front<E: Evaluate>(
         &self,
@@ -115,6 +144,7 @@ impl<S: Surrogate> Search<'_, S> {
         plans.extend(session.all().into_iter().map(|(plan, _)| plan.clone()));
         plans.sort_unstable();
         plans.dedup();
+        plans.retain(|plan| self.budgets.fit(&self.surrogate.predict(plan).costs));
         let predictions: Vec<_> = plans.iter().map(|plan| problem.predict(plan)).collect();
         let points: Vec<Vec<f64>> = predictions.iter().map(objectives).collect();
         let mut front = best(&points);

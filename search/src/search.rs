@@ -2,14 +2,18 @@
 
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
+use rayon::prelude::*;
 
 use crate::correction::Correction;
 use crate::front::best;
 use crate::islands::{Islands, random_within};
+use crate::polish::polish;
 use crate::problem::Problem;
 use crate::seeds::seeds;
-use crate::selection::objectives;
-use crate::{Budgets, Candidate, Exploration, Genome, SearchError, Settings, Space, Surrogate, Takeover};
+use crate::selection::{Aim, objectives, select};
+use crate::{
+    Budgets, Candidate, Exploration, Genome, Prediction, SearchError, Settings, Space, Surrogate, Takeover,
+};
 
 /// When to stop measuring.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -89,7 +93,7 @@ impl<'s, S: Surrogate> Search<'s, S> {
             stale = if found < least { 0 } else { stale + 1 };
             least = least.min(found);
         }
-        let fitting = islands.fitting(problem);
+        let fitting = self.polished_front(problem, &islands.fitting(problem));
         let points: Vec<Vec<f64>> = fitting.iter().map(|(_, prediction)| objectives(prediction)).collect();
         let front: Vec<Candidate> =
             best(&points).into_iter().map(|index| self.candidate(&fitting[index].0, correction)).collect();
@@ -99,6 +103,28 @@ impl<'s, S: Surrogate> Search<'s, S> {
             front,
             takeover: self.takeover(),
         })
+    }
+
+    /// These plans and what exchanges make of those on their front at no more than their own costs; least damage first.
+    fn polished_front(
+        &self,
+        problem: Problem<'_, S>,
+        plans: &[(Genome, Prediction)],
+    ) -> Vec<(Genome, Prediction)> {
+        let all: Vec<usize> = (0..self.space.len()).collect();
+        let points: Vec<Vec<f64>> = plans.iter().map(|(_, prediction)| objectives(prediction)).collect();
+        let front = best(&points);
+        let effort = self.settings.effort / front.len().max(1);
+        let better = front.into_par_iter().map(|index| {
+            let (genome, prediction) = &plans[index];
+            let own = Budgets::at(&prediction.costs);
+            let mut position = Problem { budgets: &own, ..problem }.at(genome.clone());
+            polish(&mut position, &all, 0, effort);
+            (position.genome, position.prediction)
+        });
+        let mut together: Vec<(Genome, Prediction)> = better.collect();
+        together.extend_from_slice(plans);
+        select(problem, Aim::Answer, together, usize::MAX)
     }
 
     pub(crate) fn problem<'p>(&'p self, correction: &'p Correction) -> Problem<'p, S> {

@@ -15,7 +15,8 @@ const STEPS: usize = 24;
 /// Sweeps over all units at one price.
 const SWEEPS: usize = 6;
 
-/// Plans within budgets along the prices, best predicted damage first, without doubles. Empty when none could be repaired.
+/// Plans within budgets along the prices: first those that use up the budgets, best predicted damage first, without doubles, then all that lie within
+/// anyway, for the front. Empty when none could be repaired.
 pub(crate) fn seeds<S: Surrogate>(problem: Problem<'_, S>, start: &Genome) -> Vec<Genome> {
     let all: Vec<usize> = (0..problem.space.len()).collect();
     let mut position = problem.at(start.clone());
@@ -34,6 +35,8 @@ pub(crate) fn seeds<S: Surrogate>(problem: Problem<'_, S>, start: &Genome) -> Ve
     found.extend(along_joint_prices(&mut position, &all, &scales));
     found.sort_unstable();
     found.dedup();
+    let within: Vec<Genome> =
+        found.iter().filter(|plan| problem.fits(&problem.predict(plan))).cloned().collect();
     let mut kept: Vec<(f64, Genome)> = found
         .into_iter()
         .filter_map(|genome| {
@@ -46,7 +49,7 @@ pub(crate) fn seeds<S: Surrogate>(problem: Problem<'_, S>, start: &Genome) -> Ve
         .collect();
     kept.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
     kept.dedup_by(|a, b| a.1 == b.1);
-    kept.into_iter().map(|(_, genome)| genome).collect()
+    kept.into_iter().map(|(_, genome)| genome).chain(within).collect()
 }
 
 /// Prices of the limited costs together: each rises while its limit is exceeded and falls while there is room.

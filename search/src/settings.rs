@@ -13,7 +13,7 @@ pub struct Settings {
     pub population: usize,
     /// Generations between two migrations, at least 1.
     pub generations: usize,
-    /// Migrations between two rounds of measurement; in [`crate::Search::explore`], until so many bring nothing better. At least 1.
+    /// Migrations before the first round of measurement; in [`crate::Search::explore`], until so many bring nothing better. At least 1.
     pub epochs: usize,
     /// Who exchanges plans.
     pub graph: Graph,
@@ -23,7 +23,7 @@ pub struct Settings {
     pub contenders: usize,
     /// On how many chunks plans are compared first, second and so on; all chunks come last.
     pub rungs: Vec<usize>,
-    /// Rounds without a better plan after which the search has settled, at least 1.
+    /// Rounds without a better plan after which a search without a limit has settled, at least 1.
     pub patience: usize,
 }
 

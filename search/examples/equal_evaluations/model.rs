@@ -30,7 +30,6 @@ const CHUNKS: usize = 64;
 
 pub struct Model {
     pub space: Space,
-    pub predictions: AtomicU64,
     quantities: [String; 2],
     /// How much a unit's error counts, predicted: `[unit]`; for the unit of a layer itself, what dropping it loses.
     sensitivity: Vec<f64>,
@@ -60,13 +59,7 @@ impl Model {
             }
         }
         let quantities = ["bytes".to_owned(), "µs per token".to_owned()];
-        Ok(Self {
-            space: Space::new(units)?,
-            predictions: AtomicU64::new(0),
-            quantities,
-            sensitivity,
-            factors,
-        })
+        Ok(Self { space: Space::new(units)?, quantities, sensitivity, factors })
     }
 
     /// Damage and bytes of one unit.
@@ -134,7 +127,6 @@ impl Surrogate for Model {
     }
 
     fn predict(&self, genome: &Genome) -> Prediction {
-        self.predictions.fetch_add(1, Relaxed);
         let [damage, bytes] = self.state(genome);
         Self::prediction(damage, bytes)
     }
@@ -147,7 +139,6 @@ impl Surrogate for Model {
         unit: usize,
         level: usize,
     ) -> Prediction {
-        self.predictions.fetch_add(1, Relaxed);
         let (from, to) = (self.unit(unit, genome.level(unit)), self.unit(unit, level));
         Self::prediction(state[0] - from[0] + to[0], state[1] - from[1] + to[1])
     }
@@ -174,19 +165,37 @@ impl Evaluate for Model {
     }
 }
 
-/// Knows the truth that the search has to find out, but for the chunks' own noise.
-pub struct Oracle<'m>(pub &'m Model);
+/// Counts what is asked of a model.
+pub struct Counting<'m> {
+    pub model: &'m Model,
+    pub predictions: AtomicU64,
+}
 
-impl Surrogate for Oracle<'_> {
-    type State = ();
+impl Surrogate for Counting<'_> {
+    type State = [f64; 2];
 
     fn quantities(&self) -> &[String] {
-        self.0.quantities()
+        self.model.quantities()
     }
 
-    fn state(&self, _: &Genome) {}
+    fn state(&self, genome: &Genome) -> [f64; 2] {
+        self.model.state(genome)
+    }
 
     fn predict(&self, genome: &Genome) -> Prediction {
-        Prediction { damage: self.0.truth(genome), ..self.0.predict(genome) }
+        self.predictions.fetch_add(1, Relaxed);
+        self.model.predict(genome)
+    }
+
+    fn after_move(
+        &self,
+        space: &Space,
+        genome: &Genome,
+        state: &[f64; 2],
+        unit: usize,
+        level: usize,
+    ) -> Prediction {
+        self.predictions.fetch_add(1, Relaxed);
+        self.model.after_move(space, genome, state, unit, level)
     }
 }
