@@ -2,6 +2,7 @@
 
 pub mod calibration;
 pub mod chart;
+pub mod comparison;
 pub mod compression;
 pub mod devices;
 pub mod evaluation;
@@ -14,5 +15,5 @@ mod table;
 pub mod units;
 pub mod whatif;
 
-pub use format::Format;
+pub use format::{Format, document};
 pub use table::{Cell, Column, Table};
