@@ -14,12 +14,14 @@ use secateur_model::types::RequestError;
 use secateur_profiles::profile::ProfileError;
 
 use crate::cache::NoCacheFolder;
+use crate::commands::compare::CompareError;
 use crate::commands::compress::CalibratedError;
 use crate::commands::eval::EvalError;
 use crate::commands::profiles::ProfilesError;
 use crate::commands::whatif::WhatIfError;
 use crate::cost_model::MixError;
 use crate::model_argument::ModelArgumentError;
+use crate::run_record::RunRecordError;
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,10 +106,11 @@ impl Exit {
             || error.is::<RequestError>()
             || error.is::<WhatIfError>()
             || error.is::<MixError>()
+            || error.is::<CompareError>()
         {
             return Self::Usage;
         }
-        if error.is::<ModelError>() || error.is::<ModelArgumentError>() {
+        if error.is::<ModelError>() || error.is::<ModelArgumentError>() || error.is::<RunRecordError>() {
             return Self::Unusable;
         }
         if error.is::<NoCacheFolder>() {

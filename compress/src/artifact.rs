@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use schemars::{JsonSchema, Schema};
 use secateur_model::plan::{HfPlan, Plan};
 use secateur_model::{Checkpoint, HubSource};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::apply::write_gguf;
 use crate::card::model_card;
@@ -30,12 +31,14 @@ const CARD_NAME: &str = "README.md";
 const SUMS_NAME: &str = "SHA256SUMS";
 
 /// What was done, with what, and how long it took.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct RunRecord {
     /// The version of this record: 1.
     pub schema: u32,
     /// This program's.
     pub version: String,
+    /// The model that was cut, as it names itself.
+    pub source: String,
     /// What was asked for.
     pub asked: Vec<String>,
     /// Where on the Hub the source came from, if it did.
@@ -47,20 +50,32 @@ pub struct RunRecord {
     /// Worker threads.
     pub threads: usize,
     /// Wall time of each stage, in seconds.
-    pub seconds: BTreeMap<&'static str, f64>,
+    pub seconds: BTreeMap<String, f64>,
     /// Most memory that the process held, in bytes, where the system tells.
     pub peak_memory: Option<u64>,
     /// Bytes of model.gguf.
     pub gguf_bytes: u64,
+    /// Numbers in all its tensors.
+    pub parameters: u64,
     /// What was lost, measured on text that was not calibrated on.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub quality: Option<Quality>,
     /// How far each written tensor is from its source.
     pub distances: Vec<TensorDistance>,
 }
 
+impl RunRecord {
+    /// The version of run.json that this program writes and reads.
+    pub const SCHEMA: u32 = 1;
+
+    /// What run.json may hold, as a JSON Schema.
+    pub fn json_schema() -> Schema {
+        schemars::schema_for!(Self)
+    }
+}
+
 /// A file that was read.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct SourceFile {
     /// Its name, without its folder.
     pub name: String,
@@ -104,7 +119,7 @@ pub fn compress(
     let staging = staging::Staging::begin(folder, checkpoint)?;
     let mut seconds = BTreeMap::new();
     let mut timed = |stage: &'static str, started: Instant| {
-        seconds.insert(stage, started.elapsed().as_secs_f64());
+        seconds.insert(stage.to_owned(), started.elapsed().as_secs_f64());
     };
     let gguf = staging.path().join(GGUF_NAME);
 
@@ -142,8 +157,9 @@ pub fn compress(
     let sums = sha256_sums(staging.path())?;
     staging.write(SUMS_NAME, sums.as_bytes())?;
     let run = RunRecord {
-        schema: 1,
+        schema: RunRecord::SCHEMA,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        source: plan.source.clone(),
         asked: plan.asked.clone(),
         origin: checkpoint.hub.clone(),
         sources,
@@ -152,6 +168,7 @@ pub fn compress(
         seconds,
         peak_memory: peak_memory(),
         gguf_bytes: plan.gguf_bytes,
+        parameters: plan.elements(),
         quality,
         distances,
     };

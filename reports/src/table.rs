@@ -86,7 +86,9 @@ impl Cell {
         match self {
             Self::Text(text) => Value::from(text.as_str()),
             Self::Bytes(number) | Self::Count(number) | Self::Whole(number) => Value::from(*number),
-            Self::Number(number, _) | Self::Share(number) | Self::Figure { value: number, .. } => Value::from(*number),
+            Self::Number(number, _) | Self::Share(number) | Self::Figure { value: number, .. } => {
+                Value::from(*number)
+            }
             Self::Empty => Value::Null,
         }
     }

@@ -1,6 +1,7 @@
 //! The command line as typed: one file per command. Nothing is decided here.
 
 mod calibrate;
+mod compare;
 mod compress;
 mod eval;
 mod inspect;
@@ -11,6 +12,7 @@ mod whatif;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use calibrate::CalibrateArguments;
+pub use compare::{ChartArgument, CompareArguments};
 pub use compress::{CompressArguments, VocabularyArguments};
 pub use eval::EvalArguments;
 pub use inspect::InspectArguments;
@@ -59,12 +61,16 @@ pub enum TableFormat {
     Table,
     Markdown,
     Csv,
+    Html,
+    Latex,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// See what passes a model: statistics for pruning and quantization, and llama.cpp's importance matrix
     Calibrate(CalibrateArguments),
+    /// Put models beside each other: artifacts, run.json files, GGUF files, Hugging Face folders, models of the Hub
+    Compare(CompareArguments),
     /// Write a smaller model, with its plan, its card and its hashes
     Compress(CompressArguments),
     /// Measure a model on texts, by itself and beside its parent

@@ -72,7 +72,7 @@ pub fn load_profiles(names: &[String]) -> Result<Vec<Profile>, ProfileError> {
 }
 
 /// Contexts when nobody says.
-const USUAL_CONTEXT: usize = 2048;
+pub const USUAL_CONTEXT: usize = 2048;
 
 fn contexts(asked: &[usize], model: &CostModel) -> Result<Vec<usize>, WhatIfError> {
     let longest = model.context_length();

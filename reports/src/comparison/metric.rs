@@ -68,7 +68,11 @@ impl FromStr for Metric {
                 "ttft" => Cost::FirstToken,
                 _ => return Err(unknown()),
             };
-            return if profile.is_empty() { Err(unknown()) } else { Ok(Self::Cost(cost, profile.to_owned())) };
+            return if profile.is_empty() {
+                Err(unknown())
+            } else {
+                Ok(Self::Cost(cost, profile.to_owned()))
+            };
         }
         PLAIN.iter().find(|(name, _)| *name == text).map(|(_, metric)| metric.clone()).ok_or_else(unknown)
     }

@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 pub use candidate::{Basis, Candidate, Figure};
-pub use metric::{Cost, Metric, MetricError};
 use metric::Better;
+pub use metric::{Cost, Metric, MetricError};
 
 /// Models beside each other.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -69,13 +69,22 @@ impl Comparison {
         let mut notes = Vec::new();
         let known = candidates.iter().flat_map(|candidate| candidate.figures.keys());
         let all: BTreeSet<&Metric> = known.chain(&columns).collect();
+        let mut unknown: Vec<(String, Vec<String>)> = Vec::new();
         for column in all {
-            let remarks = add_column(&mut rows, candidates, column, baseline);
+            let remark = add_column(&mut rows, candidates, column, baseline);
             // what rows are ordered by need not be shown
-            if columns.contains(column) || sort == Some(column) {
-                notes.extend(remarks);
+            if !columns.contains(column) && sort != Some(column) {
+                continue;
+            }
+            notes.extend(remark);
+            let rows = without(candidates, column);
+            match unknown.iter_mut().find(|(others, _)| *others == rows) {
+                Some((_, columns)) => columns.push(column.to_string()),
+                None => unknown.push((rows, vec![column.to_string()])),
             }
         }
+        let told = unknown.iter().filter(|(rows, _)| !rows.is_empty());
+        notes.extend(told.map(|(rows, columns)| format!("not known of {rows}: {}", columns.join(", "))));
         for (row, pareto) in rows.iter_mut().zip(pareto(candidates)) {
             row.pareto = pareto;
         }
@@ -96,7 +105,7 @@ fn add_column(
     candidates: &[Candidate],
     column: &Metric,
     baseline: Option<usize>,
-) -> Vec<String> {
+) -> Option<String> {
     let groups = groups(candidates, column);
     let figure = |index: usize| candidates[index].figures.get(column);
     let reference = baseline.and_then(|index| Some((index, figure(index)?)));
@@ -117,24 +126,20 @@ fn add_column(
         let baseline = comparable.map(|(_, reference)| reference.value);
         row.figures.insert(column.clone(), Compared { figure: figure.clone(), group, best, baseline });
     }
-    let mut notes = Vec::new();
-    if groups.len() > 1 {
-        let groups: Vec<_> =
-            groups.iter().enumerate().map(|(index, label)| format!("[{}] {label}", index + 1)).collect();
-        notes.push(format!(
+    (groups.len() > 1).then(|| {
+        let labels = groups.iter().enumerate().map(|(index, label)| format!("[{}] {label}", index + 1));
+        let labels: Vec<_> = labels.collect();
+        format!(
             "{column}: not all rows were judged alike; only rows of one mark are compared: {}",
-            groups.join("; ")
-        ));
-    }
-    let unknown: Vec<_> = candidates
-        .iter()
-        .filter(|candidate| !candidate.figures.contains_key(column))
-        .map(|candidate| candidate.name.as_str())
-        .collect();
-    if !unknown.is_empty() {
-        notes.push(format!("{column} is not known of {}", unknown.join(", ")));
-    }
-    notes
+            labels.join("; ")
+        )
+    })
+}
+
+/// The rows of which a column is not known.
+fn without(candidates: &[Candidate], column: &Metric) -> String {
+    let unknown = candidates.iter().filter(|candidate| !candidate.figures.contains_key(column));
+    unknown.map(|candidate| candidate.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// The different ways in which figures of a column were judged, in the order of the rows.

@@ -84,6 +84,7 @@ impl Comparison {
                 legend.push(text.to_owned());
             }
         };
+        explain(figures().any(|figure| figure.best), "marked: the best of those judged alike");
         explain(figures().any(|figure| figure.figure.basis == Basis::Estimated), "~ is estimated");
         explain(figures().any(|figure| figure.figure.error.is_some()), "± is the standard error");
         if let Some(baseline) = &self.baseline {
@@ -126,8 +127,9 @@ fn program_cells(compared: Option<&Compared>) -> [Cell; 5] {
         Basis::Measured => "measured",
         Basis::Estimated => "estimated",
     };
+    let is_count = figure.value.fract() == 0.0 && figure.value >= 0.0 && figure.judged_on.is_none();
     [
-        Cell::Number(figure.value, 4),
+        if is_count { Cell::Whole(figure.value as u64) } else { Cell::Number(figure.value, 4) },
         figure.error.map_or(Cell::Empty, |error| Cell::Number(error, 4)),
         basis.into(),
         figure.judged_on.as_deref().map_or(Cell::Empty, Into::into),

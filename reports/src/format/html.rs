@@ -39,8 +39,7 @@ pub(super) fn page_of_tables(tables: &[Table], notes: &[String]) -> String {
 
 /// A table that scrolls by itself where the page is narrower.
 pub(crate) fn table(table: &Table) -> Markup {
-    let is_number =
-        |index: usize| table.rows.iter().any(|row| row.get(index).is_some_and(Cell::is_number));
+    let is_number = |index: usize| table.rows.iter().any(|row| row.get(index).is_some_and(Cell::is_number));
     let class = |index: usize| if is_number(index) { "number" } else { "text" };
     html! {
         div class="scroll" tabindex="0" role="region" aria-label=[(!table.title.is_empty()).then_some(&table.title)] {
