@@ -80,6 +80,15 @@ impl Console {
         print(&format!("{}\n", serde_json::to_string_pretty(document)?))
     }
 
+    /// Prints workflow commands, which CI reads between other lines; nothing is printed between the lines of a document.
+    pub fn annotate(&self, commands: &str) -> anyhow::Result<()> {
+        if self.json || self.is_for_programs() {
+            let _ = io::stderr().write_all(commands.as_bytes());
+            return Ok(());
+        }
+        print(commands)
+    }
+
     /// Tells the user something that is not the result.
     pub fn note(&self, message: &str) {
         if !self.quiet && !self.json {

@@ -14,6 +14,7 @@ use secateur_model::types::RequestError;
 use secateur_profiles::profile::ProfileError;
 
 use crate::cache::NoCacheFolder;
+use crate::commands::check::CheckError;
 use crate::commands::compare::CompareError;
 use crate::commands::compress::CalibratedError;
 use crate::commands::eval::EvalError;
@@ -107,10 +108,15 @@ impl Exit {
             || error.is::<WhatIfError>()
             || error.is::<MixError>()
             || error.is::<CompareError>()
+            || matches!(error.downcast_ref(), Some(CheckError::NoRun { .. }))
         {
             return Self::Usage;
         }
-        if error.is::<ModelError>() || error.is::<ModelArgumentError>() || error.is::<RunRecordError>() {
+        if error.is::<ModelError>()
+            || error.is::<ModelArgumentError>()
+            || error.is::<CheckError>()
+            || error.is::<RunRecordError>()
+        {
             return Self::Unusable;
         }
         if error.is::<NoCacheFolder>() {

@@ -27,6 +27,7 @@ fn main() -> ExitCode {
     let seed = arguments.global.seed;
     let result = configure_threads(arguments.global.threads).and_then(|()| match arguments.command {
         Command::Calibrate(arguments) => commands::calibrate::run(&arguments, &console),
+        Command::Check(arguments) => commands::check::run(&arguments, &console),
         Command::Compare(arguments) => commands::compare::run(&arguments, &console),
         Command::Compress(arguments) => commands::compress::run(&arguments, seed, &console),
         Command::Eval(arguments) => commands::eval::run(&arguments, seed, &console),

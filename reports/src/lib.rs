@@ -2,6 +2,7 @@
 
 pub mod calibration;
 pub mod chart;
+pub mod checks;
 pub mod comparison;
 pub mod compression;
 pub mod devices;

@@ -5,23 +5,40 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use secateur_tests::binary::{self, compress};
 use secateur_tests::fixtures::{SMOLLM2, fixture};
 use serde_json::Value;
+use tempfile::TempDir;
 
-/// Two artifacts of the demo under budgets, and one without a measurement.
+/// Two artifacts of the demo under budgets, and one without a measurement; made once.
+fn made() -> &'static Path {
+    static MADE: OnceLock<TempDir> = OnceLock::new();
+    let folder = MADE.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, options) in [
+            ("large", ["--max-size", "700kB"]),
+            ("small", ["--max-size", "560kB"]),
+            ("plain", ["--type", "q8_0"]),
+        ] {
+            compress(Path::new("demo"), &options, &folder.path().join(name));
+        }
+        folder
+    });
+    folder.path()
+}
+
+/// Copies of them that a test may change.
 fn artifacts(folder: &Path) -> [String; 3] {
-    let of = |name: &str, options: &[&str]| {
-        let out = folder.join(name);
-        compress(Path::new("demo"), options, &out);
-        out.to_str().unwrap().to_owned()
-    };
-    [
-        of("large", &["--max-size", "700kB"]),
-        of("small", &["--max-size", "560kB"]),
-        of("plain", &["--type", "q8_0"]),
-    ]
+    ["large", "small", "plain"].map(|name| {
+        let copy = folder.join(name);
+        fs::create_dir(&copy).unwrap();
+        for file in ["model.gguf", "run.json"] {
+            fs::copy(made().join(name).join(file), copy.join(file)).unwrap();
+        }
+        copy.to_str().unwrap().to_owned()
+    })
 }
 
 fn compare(arguments: &[&str]) -> Value {

@@ -1,6 +1,7 @@
 //! The command line as typed: one file per command. Nothing is decided here.
 
 mod calibrate;
+mod check;
 mod compare;
 mod compress;
 mod eval;
@@ -12,6 +13,7 @@ mod whatif;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use calibrate::CalibrateArguments;
+pub use check::CheckArguments;
 pub use compare::{ChartArgument, CompareArguments};
 pub use compress::{CompressArguments, VocabularyArguments};
 pub use eval::EvalArguments;
@@ -69,6 +71,8 @@ pub enum TableFormat {
 pub enum Command {
     /// See what passes a model: statistics for pruning and quantization, and llama.cpp's importance matrix
     Calibrate(CalibrateArguments),
+    /// Judge a run by budgets and by an earlier run; exit with 1 if one is missed
+    Check(CheckArguments),
     /// Put models beside each other: artifacts, run.json files, GGUF files, Hugging Face folders, models of the Hub
     Compare(CompareArguments),
     /// Write a smaller model, with its plan, its card and its hashes

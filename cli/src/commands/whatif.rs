@@ -71,6 +71,9 @@ pub fn load_profiles(names: &[String]) -> Result<Vec<Profile>, ProfileError> {
     Ok(profiles)
 }
 
+/// Tokens of a prompt when nobody says.
+pub const USUAL_PROMPT: usize = 256;
+
 /// Contexts when nobody says.
 pub const USUAL_CONTEXT: usize = 2048;
 

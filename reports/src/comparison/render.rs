@@ -1,5 +1,8 @@
 //! A comparison as tables, for people and for programs, and as charts.
 
+// writing to a String cannot fail
+use std::fmt::Write as _;
+
 use super::{Basis, Compared, Comparison, Metric, Row};
 use crate::chart::{Chart, Series};
 use crate::{Cell, Column, Table};
@@ -35,13 +38,13 @@ impl Comparison {
             shown.insert(0, '~');
         }
         if let Some(error) = figure.error {
-            shown.push_str(&format!(" ± {}", metric.shown_error(error)));
+            let _ = write!(shown, " ± {}", metric.shown_error(error));
         }
         if let Some(baseline) = compared.baseline {
-            shown.push_str(&format!(" ({})", metric.shown_difference(figure.value, baseline)));
+            let _ = write!(shown, " ({})", metric.shown_difference(figure.value, baseline));
         }
         if self.has_groups(metric) {
-            shown.push_str(&format!(" [{}]", compared.group + 1));
+            let _ = write!(shown, " [{}]", compared.group + 1);
         }
         Cell::Figure { value: figure.value, shown, best: compared.best }
     }

@@ -1,5 +1,8 @@
 //! Tables for LaTeX, with nothing but its own commands.
 
+// writing to a String cannot fail
+use std::fmt::Write as _;
+
 use crate::{Cell, Table};
 
 /// A `tabular` with its title before it.
@@ -8,9 +11,9 @@ pub(super) fn table(table: &Table) -> String {
     let columns: String = (0..table.columns.len()).map(|at| if is_number(at) { 'r' } else { 'l' }).collect();
     let mut text = String::new();
     if !table.title.is_empty() {
-        text.push_str(&format!("\\noindent {}\\par\n", escaped(&table.title)));
+        let _ = write!(text, "\\noindent {}\\par\n", escaped(&table.title));
     }
-    text.push_str(&format!("\\begin{{tabular}}{{{columns}}}\n\\hline\n"));
+    let _ = write!(text, "\\begin{{tabular}}{{{columns}}}\n\\hline\n");
     let line = |cells: Vec<String>| format!("{} \\\\\n", cells.join(" & "));
     text.push_str(&line(table.columns.iter().map(|column| escaped(&column.title)).collect()));
     text.push_str("\\hline\n");

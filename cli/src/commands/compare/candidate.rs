@@ -11,16 +11,13 @@ use secateur_reports::comparison::{Basis, Candidate, Cost, Figure, Metric};
 
 use super::quality;
 use crate::arguments::CompareArguments;
-use crate::commands::whatif::USUAL_CONTEXT;
+use crate::commands::whatif::{USUAL_CONTEXT, USUAL_PROMPT};
 use crate::console::Console;
 use crate::cost_model::CostModel;
 use crate::run_record::{self, RunFiles};
 
 /// Profiles with the names that the user gave them.
 pub type Devices = Vec<(String, Profile)>;
-
-/// Tokens of the prompt when nobody says, as in `whatif`.
-const PROMPT: usize = 256;
 
 /// What a row stands for.
 struct Subject {
@@ -141,7 +138,7 @@ fn add_sizes(candidate: &mut Candidate, bytes: f64, parameters: u64) {
 fn estimate_all(subjects: &mut [Subject], devices: &Devices) -> anyhow::Result<Vec<String>> {
     let longest = subjects.iter().filter_map(|subject| subject.model.as_ref()).map(CostModel::context_length);
     let context = longest.min().unwrap_or(USUAL_CONTEXT).min(USUAL_CONTEXT);
-    let usage = Usage { context, prompt: PROMPT.min(context), cache: CacheType::F16, threads: None };
+    let usage = Usage { context, prompt: USUAL_PROMPT.min(context), cache: CacheType::F16, threads: None };
     for subject in subjects {
         let Some(model) = &subject.model else { continue };
         for (name, profile) in devices {

@@ -1,7 +1,7 @@
 //! `secateur compare`
 
 mod candidate;
-mod quality;
+pub mod quality;
 
 use secateur_model::atomic_file::write_file;
 use secateur_reports::comparison::{Candidate, Comparison, Metric};

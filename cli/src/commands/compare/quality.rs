@@ -27,7 +27,7 @@ pub fn told(record: &RunRecord) -> Vec<(Metric, Figure)> {
 }
 
 /// The text; the text in tokens; the text in tokens beside the parent.
-fn labels(record: &RunRecord, quality: &Quality) -> [String; 3] {
+pub fn labels(record: &RunRecord, quality: &Quality) -> [String; 3] {
     let text = format!(
         "{} tokens held out of the calibration text ({})",
         quality.scored_tokens,
