@@ -12,6 +12,7 @@ mod format;
 pub mod inspection;
 pub mod pass_rates;
 pub mod pull;
+pub mod report;
 mod table;
 pub mod units;
 pub mod whatif;

@@ -1,6 +1,6 @@
 //! One table, many renderings.
 
-mod html;
+pub(crate) mod html;
 mod latex;
 
 use comfy_table::presets;
