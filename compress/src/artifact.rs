@@ -7,6 +7,7 @@ use std::time::Instant;
 use schemars::{JsonSchema, Schema};
 use secateur_model::plan::{HfPlan, Plan};
 use secateur_model::{Checkpoint, HubSource};
+use secateur_reports::checks::Check;
 use serde::{Deserialize, Serialize};
 
 use crate::apply::write_gguf;
@@ -15,7 +16,9 @@ use crate::checksum::{sha256_file, sha256_sums};
 use crate::hf_folder::write_hf_folder;
 use crate::progress::Progress;
 use crate::quality::{Quality, quality};
+use crate::report::Told;
 use crate::rounding::RoundedStore;
+use crate::samples::samples;
 use crate::verify::{TensorDistance, verify};
 use crate::{CompressError, staging};
 
@@ -27,6 +30,9 @@ const HF_NAME: &str = "hf";
 const PLAN_NAME: &str = "plan.yaml";
 /// How it went.
 pub const RUN_NAME: &str = "run.json";
+/// The same for people: a page, and Markdown.
+const PAGE_NAME: &str = "report.html";
+const MARKDOWN_NAME: &str = "report.md";
 const CARD_NAME: &str = "README.md";
 const SUMS_NAME: &str = "SHA256SUMS";
 
@@ -103,6 +109,8 @@ pub struct Execution<'a> {
     pub rounded: Option<&'a RoundedStore>,
     /// Sequences of tokens on which the artifact is measured against its source; none if it is empty.
     pub held_out: &'a [Vec<u32>],
+    /// Budgets that were set and whether they are kept, for the report.
+    pub checks: &'a [Check],
 }
 
 /// Carries out a plan: writes the artifact beside its place, checks it, measures it, moves it there. `seed` is recorded.
@@ -152,7 +160,22 @@ pub fn compress(
     let text = serde_saphyr::to_string(plan)
         .map_err(|error| CompressError::PlanText { reason: error.to_string() })?;
     staging.write(PLAN_NAME, text.as_bytes())?;
-    staging.write(CARD_NAME, model_card(checkpoint, plan).as_bytes())?;
+    let card = model_card(checkpoint, plan, quality.as_ref());
+    staging.write(CARD_NAME, card.as_bytes())?;
+    let told = Told {
+        checkpoint,
+        plan,
+        plan_text: &text,
+        seed: execution.seed,
+        checks: execution.checks,
+        sources: &sources,
+        quality: quality.as_ref(),
+        distances: &distances,
+        samples: samples(checkpoint, &gguf, progress)?,
+    };
+    let report = told.report();
+    staging.write(PAGE_NAME, report.html().as_bytes())?;
+    staging.write(MARKDOWN_NAME, report.markdown().as_bytes())?;
     progress.begin("hashing", 0);
     let sums = sha256_sums(staging.path())?;
     staging.write(SUMS_NAME, sums.as_bytes())?;

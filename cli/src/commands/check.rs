@@ -139,7 +139,8 @@ fn device_checks(
     Ok(checks)
 }
 
-fn check(verdict: &Verdict, reason: &str) -> Check {
+/// A verdict as people read it.
+pub fn check(verdict: &Verdict, reason: &str) -> Check {
     let shown = |value: f64| match verdict.limit {
         "max-size" | "max-memory" => units::bytes(value as u64),
         "max-kld" => format!("{value:.4}"),
