@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use secateur_compress::progress::Progress;
-use secateur_reports::{Format, Table};
+use secateur_reports::{Format, Table, document};
 use secateur_search::{Limit, Report};
 use serde::Serialize;
 use serde_json::json;
@@ -34,6 +34,8 @@ impl Console {
             TableFormat::Table => Format::Table,
             TableFormat::Markdown => Format::Markdown,
             TableFormat::Csv => Format::Csv,
+            TableFormat::Html => Format::Html,
+            TableFormat::Latex => Format::Latex,
         };
         Self { json: global.json, format, quiet: global.quiet, offline: global.offline }
     }
@@ -43,8 +45,27 @@ impl Console {
         if self.json {
             return print(&format!("{}\n", serde_json::to_string_pretty(record)?));
         }
-        let rendered: Vec<String> = tables.iter().map(|table| self.format.render(table)).collect();
-        print(&rendered.join("\n"))
+        print(&document(self.format, tables, &[]))
+    }
+
+    /// The same with notes that belong to the tables: they stand below them where a document has room for text, else on stderr.
+    pub fn result_with_notes(
+        &self,
+        record: &impl Serialize,
+        tables: &[Table],
+        notes: &[String],
+    ) -> anyhow::Result<()> {
+        if self.json || self.is_for_programs() {
+            self.result(record, tables)?;
+            notes.iter().for_each(|note| self.note(note));
+            return Ok(());
+        }
+        print(&document(self.format, tables, notes))
+    }
+
+    /// True if tables go to programs, not to people.
+    pub fn is_for_programs(&self) -> bool {
+        self.format == Format::Csv
     }
 
     /// Prints a document as it would stand in a file: YAML, or JSON.
@@ -58,6 +79,15 @@ impl Console {
     /// Prints a document that is JSON by its nature.
     pub fn json_document(document: &impl Serialize) -> anyhow::Result<()> {
         print(&format!("{}\n", serde_json::to_string_pretty(document)?))
+    }
+
+    /// Prints workflow commands, which CI reads between other lines; nothing is printed between the lines of a document.
+    pub fn annotate(&self, commands: &str) -> anyhow::Result<()> {
+        if self.json || self.is_for_programs() {
+            let _ = io::stderr().write_all(commands.as_bytes());
+            return Ok(());
+        }
+        print(commands)
     }
 
     /// Tells the user something that is not the result.

@@ -101,6 +101,15 @@ impl CostModel {
         }
     }
 
+    /// Tokens in the vocabulary, where its architecture is known.
+    pub fn vocabulary_size(&self) -> Option<usize> {
+        match &self.source {
+            Source::Files(headers) => Some(headers.checkpoint.spec.vocabulary_size),
+            Source::Spec(spec) => Some(spec.vocabulary_size),
+            Source::Priced(_) => None,
+        }
+    }
+
     /// Longest context that the model was trained for, in tokens.
     pub fn context_length(&self) -> usize {
         match &self.source {

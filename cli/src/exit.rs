@@ -15,12 +15,15 @@ use secateur_model::types::RequestError;
 use secateur_profiles::profile::ProfileError;
 
 use crate::cache::NoCacheFolder;
+use crate::commands::check::CheckError;
+use crate::commands::compare::CompareError;
 use crate::commands::compress::CalibratedError;
 use crate::commands::eval::EvalError;
 use crate::commands::profiles::ProfilesError;
 use crate::commands::whatif::WhatIfError;
 use crate::cost_model::MixError;
 use crate::model_argument::ModelArgumentError;
+use crate::run_record::RunRecordError;
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,10 +110,16 @@ impl Exit {
             || error.is::<RequestError>()
             || error.is::<WhatIfError>()
             || error.is::<MixError>()
+            || error.is::<CompareError>()
+            || matches!(error.downcast_ref(), Some(CheckError::NoRun { .. }))
         {
             return Self::Usage;
         }
-        if error.is::<ModelError>() || error.is::<ModelArgumentError>() {
+        if error.is::<ModelError>()
+            || error.is::<ModelArgumentError>()
+            || error.is::<CheckError>()
+            || error.is::<RunRecordError>()
+        {
             return Self::Unusable;
         }
         if error.is::<NoCacheFolder>() {

@@ -10,6 +10,7 @@ mod fit_report;
 mod hub_settings;
 mod model_argument;
 mod plans;
+mod run_record;
 mod transfer;
 
 use std::process::ExitCode;
@@ -27,6 +28,8 @@ fn main() -> ExitCode {
     let seed = arguments.global.seed;
     let result = configure_threads(arguments.global.threads).and_then(|()| match arguments.command {
         Command::Calibrate(arguments) => commands::calibrate::run(&arguments, &console),
+        Command::Check(arguments) => commands::check::run(&arguments, &console),
+        Command::Compare(arguments) => commands::compare::run(&arguments, &console),
         Command::Compress(arguments) => commands::compress::run(&arguments, seed, &console),
         Command::Eval(arguments) => commands::eval::run(&arguments, seed, &console),
         Command::Inspect(arguments) => commands::inspect::run(&arguments, &console),

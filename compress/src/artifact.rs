@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use schemars::{JsonSchema, Schema};
 use secateur_model::plan::{HfPlan, Plan};
 use secateur_model::{Checkpoint, HubSource};
-use serde::Serialize;
+use secateur_reports::checks::Check;
+use serde::{Deserialize, Serialize};
 
 use crate::apply::write_gguf;
 use crate::card::model_card;
@@ -14,7 +16,9 @@ use crate::checksum::{sha256_file, sha256_sums};
 use crate::hf_folder::write_hf_folder;
 use crate::progress::Progress;
 use crate::quality::{Quality, quality};
+use crate::report::Told;
 use crate::rounding::RoundedStore;
+use crate::samples::samples;
 use crate::verify::{TensorDistance, verify};
 use crate::{CompressError, staging};
 
@@ -26,16 +30,21 @@ const HF_NAME: &str = "hf";
 const PLAN_NAME: &str = "plan.yaml";
 /// How it went.
 pub const RUN_NAME: &str = "run.json";
+/// The same for people: a page, and Markdown.
+const PAGE_NAME: &str = "report.html";
+const MARKDOWN_NAME: &str = "report.md";
 const CARD_NAME: &str = "README.md";
 const SUMS_NAME: &str = "SHA256SUMS";
 
 /// What was done, with what, and how long it took.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct RunRecord {
     /// The version of this record: 1.
     pub schema: u32,
     /// This program's.
     pub version: String,
+    /// The model that was cut, as it names itself.
+    pub source: String,
     /// What was asked for.
     pub asked: Vec<String>,
     /// Where on the Hub the source came from, if it did.
@@ -47,20 +56,32 @@ pub struct RunRecord {
     /// Worker threads.
     pub threads: usize,
     /// Wall time of each stage, in seconds.
-    pub seconds: BTreeMap<&'static str, f64>,
+    pub seconds: BTreeMap<String, f64>,
     /// Most memory that the process held, in bytes, where the system tells.
     pub peak_memory: Option<u64>,
     /// Bytes of model.gguf.
     pub gguf_bytes: u64,
+    /// Numbers in all its tensors.
+    pub parameters: u64,
     /// What was lost, measured on text that was not calibrated on.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub quality: Option<Quality>,
     /// How far each written tensor is from its source.
     pub distances: Vec<TensorDistance>,
 }
 
+impl RunRecord {
+    /// The version of run.json that this program writes and reads.
+    pub const SCHEMA: u32 = 1;
+
+    /// What run.json may hold, as a JSON Schema.
+    pub fn json_schema() -> Schema {
+        schemars::schema_for!(Self)
+    }
+}
+
 /// A file that was read.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct SourceFile {
     /// Its name, without its folder.
     pub name: String,
@@ -90,6 +111,8 @@ pub struct Execution<'a> {
     pub held_out: &'a [Vec<u32>],
     /// What it is measured against, where that is not the source as it is given: the source before its shape was cut.
     pub parent: Option<&'a Checkpoint>,
+    /// Budgets that were set and whether they are kept, for the report.
+    pub checks: &'a [Check],
 }
 
 /// Carries out a plan: writes the artifact beside its place, checks it, measures it, moves it there. `seed` is recorded.
@@ -106,7 +129,7 @@ pub fn compress(
     let staging = staging::Staging::begin(folder, checkpoint)?;
     let mut seconds = BTreeMap::new();
     let mut timed = |stage: &'static str, started: Instant| {
-        seconds.insert(stage, started.elapsed().as_secs_f64());
+        seconds.insert(stage.to_owned(), started.elapsed().as_secs_f64());
     };
     let gguf = staging.path().join(GGUF_NAME);
 
@@ -139,13 +162,29 @@ pub fn compress(
     let text = serde_saphyr::to_string(plan)
         .map_err(|error| CompressError::PlanText { reason: error.to_string() })?;
     staging.write(PLAN_NAME, text.as_bytes())?;
-    staging.write(CARD_NAME, model_card(checkpoint, plan).as_bytes())?;
+    let card = model_card(checkpoint, plan, quality.as_ref());
+    staging.write(CARD_NAME, card.as_bytes())?;
+    let told = Told {
+        checkpoint,
+        plan,
+        plan_text: &text,
+        seed: execution.seed,
+        checks: execution.checks,
+        sources: &sources,
+        quality: quality.as_ref(),
+        distances: &distances,
+        samples: samples(checkpoint, &gguf, progress)?,
+    };
+    let report = told.report();
+    staging.write(PAGE_NAME, report.html().as_bytes())?;
+    staging.write(MARKDOWN_NAME, report.markdown().as_bytes())?;
     progress.begin("hashing", 0);
     let sums = sha256_sums(staging.path())?;
     staging.write(SUMS_NAME, sums.as_bytes())?;
     let run = RunRecord {
-        schema: 1,
+        schema: RunRecord::SCHEMA,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        source: plan.source.clone(),
         asked: plan.asked.clone(),
         origin: checkpoint.hub.clone(),
         sources,
@@ -154,6 +193,7 @@ pub fn compress(
         seconds,
         peak_memory: peak_memory(),
         gguf_bytes: plan.gguf_bytes,
+        parameters: plan.elements(),
         quality,
         distances,
     };

@@ -6,10 +6,14 @@ use secateur_model::Checkpoint;
 use secateur_model::general::general_text;
 use secateur_model::gguf::MetadataValue;
 use secateur_model::plan::{HfPlan, Plan};
+use serde_json::{Value, json};
+
+use crate::measure::Estimate;
+use crate::quality::Quality;
 
 /// README.md of the artifact.
-pub(crate) fn model_card(checkpoint: &Checkpoint, plan: &Plan) -> String {
-    let mut card = front_matter(checkpoint, plan);
+pub(crate) fn model_card(checkpoint: &Checkpoint, plan: &Plan, quality: Option<&Quality>) -> String {
+    let mut card = front_matter(checkpoint, plan, quality);
     let name = checkpoint.name();
     let megabytes = plan.gguf_bytes as f64 / 1e6;
     let bits = plan.gguf_bytes as f64 * 8.0 / plan.elements().max(1) as f64;
@@ -31,6 +35,31 @@ pub(crate) fn model_card(checkpoint: &Checkpoint, plan: &Plan) -> String {
         env!("CARGO_PKG_VERSION"),
         plan.asked.iter().map(|asked| format!("`{asked}`")).collect::<Vec<_>>().join(", "),
     );
+    if let Some(quality) = quality {
+        let shown = |estimate: Estimate, decimals: usize| {
+            let error = estimate.error.map_or(String::new(), |error| format!(" ± {error:.decimals$}"));
+            format!("{:.decimals$}{error}", estimate.value)
+        };
+        let _ = write!(
+            card,
+            "\n## What was lost\n\n\
+             Measured on {} tokens that were not calibrated on, ± the standard error:\n\n\
+             | | source | model.gguf |\n|---|---:|---:|\n\
+             | divergence from the source, nats per token | | {} |\n\
+             | same likeliest token | | {:.1} % |\n\
+             | perplexity | {} | {} |\n\
+             | bits per byte | {} | {} |\n",
+            quality.scored_tokens,
+            shown(quality.divergence, 4),
+            quality.same_top.value * 100.0,
+            shown(quality.source_perplexity, 2),
+            shown(quality.perplexity, 2),
+            shown(quality.source_bits_per_byte, 4),
+            shown(quality.bits_per_byte, 4),
+        );
+    }
+    let _ =
+        write!(card, "\n`report.html` tells what every matrix became; `report.md` is the same as text.\n");
     let fallbacks = plan.fallbacks().count();
     if fallbacks > 0 {
         let _ = write!(
@@ -42,20 +71,22 @@ pub(crate) fn model_card(checkpoint: &Checkpoint, plan: &Plan) -> String {
     card
 }
 
-fn front_matter(checkpoint: &Checkpoint, plan: &Plan) -> String {
+fn front_matter(checkpoint: &Checkpoint, plan: &Plan, quality: Option<&Quality>) -> String {
     let general = &checkpoint.general;
     let mut lines = Vec::new();
     let mut text = |key: &str, value: Option<&str>| {
         if let Some(value) = value {
             // JSON strings are YAML strings, whatever they hold
-            lines.push(format!("{key}: {}", serde_json::Value::from(value)));
+            lines.push(format!("{key}: {}", Value::from(value)));
         }
     };
     text("license", general_text(general, "license"));
     text("license_name", general_text(general, "license.name"));
     text("license_link", general_text(general, "license.link"));
     let url = general_text(general, "base_model.0.repo_url");
-    let base = url.and_then(|url| url.strip_prefix("https://huggingface.co/"));
+    let stated = url.and_then(|url| url.strip_prefix("https://huggingface.co/"));
+    // where it was fetched from is surer than what it says of itself
+    let base = checkpoint.hub.as_ref().map(|hub| hub.repo.as_str()).or(stated);
     text("base_model", base);
     text("base_model_relation", base.map(|_| "quantized"));
     text("library_name", Some(if matches!(plan.hf, HfPlan::Write(_)) { "transformers" } else { "gguf" }));
@@ -63,8 +94,42 @@ fn front_matter(checkpoint: &Checkpoint, plan: &Plan) -> String {
     text("quantized_by", Some("secateur"));
     let languages = general.get("general.languages").and_then(MetadataValue::as_strings).unwrap_or_default();
     if !languages.is_empty() {
-        lines.push(format!("language: {}", serde_json::Value::from(languages)));
+        lines.push(format!("language: {}", Value::from(languages)));
     }
-    lines.push("tags: [\"gguf\", \"secateur\"]".to_owned());
+    lines.push(format!("tags: {}", Value::from(tags(checkpoint))));
+    if let Some(quality) = quality {
+        lines.push(format!("model-index: {}", results(checkpoint, quality)));
+    }
     format!("---\n{}\n---\n", lines.join("\n"))
+}
+
+/// The source's own tags and ours, each once.
+fn tags(checkpoint: &Checkpoint) -> Vec<String> {
+    let own = checkpoint.general.get("general.tags").and_then(MetadataValue::as_strings).unwrap_or_default();
+    let mut tags: Vec<String> = Vec::new();
+    for tag in own.iter().map(ToString::to_string).chain(["gguf", "quantized", "secateur"].map(str::to_owned))
+    {
+        if !tags.contains(&tag) {
+            tags.push(tag);
+        }
+    }
+    tags
+}
+
+/// Evaluation results as the Hub reads them; JSON is YAML.
+fn results(checkpoint: &Checkpoint, quality: &Quality) -> Value {
+    let metric = |kind: &str, name: &str, estimate: Estimate| json!({"type": kind, "name": name, "value": estimate.value});
+    json!([{
+        "name": format!("{}, cut by secateur", checkpoint.name()),
+        "results": [{
+            "task": {"type": "text-generation"},
+            "dataset": {"type": "text", "name": "held out of the calibration text", "revision": quality.text},
+            "metrics": [
+                metric("kl_divergence", "mean divergence from the base model, nats per token", quality.divergence),
+                metric("top1_agreement", "same likeliest token as the base model", quality.same_top),
+                metric("perplexity", "perplexity", quality.perplexity),
+                metric("bits_per_byte", "bits per byte", quality.bits_per_byte),
+            ],
+        }],
+    }])
 }

@@ -2,17 +2,24 @@
 
 use std::path::Path;
 
-use secateur_model::Checkpoint;
-use serde::Serialize;
+use schemars::JsonSchema;
+use secateur_model::{Checkpoint, Tokenizer};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::CompressError;
+use crate::checksum::hexadecimal;
 use crate::forward::{Forward, Residency};
 use crate::measure::{Chunks, Estimate, MeasureError, Parent, divergence};
 use crate::progress::Progress;
 
 /// What is lost, measured by our forward pass: as llama-perplexity does, the second half of each chunk scored.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Quality {
+    /// SHA-256 of the text that was measured on, and of where it was cut: numbers of different texts are not to be compared.
+    pub text: String,
+    /// Tokens in the vocabulary of both.
+    pub vocabulary: usize,
     /// Tokens that were scored.
     pub scored_tokens: usize,
     /// Mean divergence from the source, in nats per token.
@@ -25,6 +32,12 @@ pub struct Quality {
     pub source_perplexity: Estimate,
     /// The artifact's.
     pub perplexity: Estimate,
+    /// The source's bits of loss for each byte of text.
+    pub source_bits_per_byte: Estimate,
+    /// The artifact's.
+    pub bits_per_byte: Estimate,
+    /// Mean divergence in each chunk of the text, for paired comparisons.
+    pub divergence_of_chunk: Vec<f64>,
 }
 
 /// Measures a written GGUF against its source on sequences of tokens, all of one length.
@@ -44,11 +57,27 @@ pub(crate) fn quality(
     let (parent, child) = (forward(source)?, forward(&written)?);
     let compared = divergence(Parent::Model(&parent), &child, &chunks, None, progress)?;
     Ok(Some(Quality {
+        text: fingerprint(tokenizer, sequences),
+        vocabulary: tokenizer.tokens.len(),
         scored_tokens: chunks.scored_tokens(),
         divergence: compared.divergence.mean(),
         divergence_99: compared.divergence.quantile(0.99),
         same_top: compared.divergence.same_top(),
         source_perplexity: compared.parent.perplexity(),
         perplexity: compared.child.perplexity(),
+        source_bits_per_byte: compared.parent.bits_per_byte(),
+        bits_per_byte: compared.child.bits_per_byte(),
+        divergence_of_chunk: compared.divergence.mean_of_chunk(),
     }))
+}
+
+/// SHA-256 of the bytes that sequences spell, with the length of each.
+fn fingerprint(tokenizer: &Tokenizer, sequences: &[Vec<u32>]) -> String {
+    let mut hasher = Sha256::new();
+    for sequence in sequences {
+        let bytes: Vec<u8> = sequence.iter().flat_map(|&token| tokenizer.bytes_of(token)).collect();
+        hasher.update((bytes.len() as u64).to_le_bytes());
+        hasher.update(&bytes);
+    }
+    hexadecimal(&hasher.finalize())
 }

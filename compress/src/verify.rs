@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use secateur_model::plan::{Plan, TensorPlan};
 use secateur_model::tensor_rows::TensorRows;
 use secateur_model::{Checkpoint, Role, TensorType};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::apply::{Ready, chunks};
 use crate::progress::Progress;
@@ -14,7 +15,7 @@ use crate::rounding::RoundedStore;
 use crate::{CompressError, VerificationError};
 
 /// How far a written tensor is from its source.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TensorDistance {
     /// Its name in the GGUF.
     pub name: String,

@@ -1,5 +1,7 @@
 //! What a tensor is, independent of how Hugging Face or GGUF name it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// What a tensor is for. Matrices are `[out_features, in_features]`, vectors `[features]`.
@@ -55,6 +57,13 @@ pub enum Role {
     FfnDownBias,
     /// `[hidden]`: on the feed-forward's output, before it joins the residual
     FfnPostNorm,
+}
+
+impl fmt::Display for Role {
+    /// As tables and plans name it, for example `ffn_down`.
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        self.serialize(formatter)
+    }
 }
 
 impl Role {

@@ -93,14 +93,14 @@ impl Chart {
             let (x, y) = (left + part * plot_width, top + (1.0 - part) * plot_height);
             let _ = writeln!(
                 svg,
-                "<path d=\"M{left} {y:.1}H{:.1}\" stroke=\"#ddd\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{:.1}</text>\
-                 <text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{:.0}</text>",
+                "<path d=\"M{left} {y:.1}H{:.1}\" stroke=\"#ddd\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\
+                 <text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
                 left + plot_width,
                 left - 6.0,
                 y + 4.0,
-                part * most_y,
+                tick(part * most_y, most_y),
                 top + plot_height + 16.0,
-                self.start + part * (most_x - self.start)
+                tick(self.start + part * (most_x - self.start), most_x)
             );
         }
         let _ = writeln!(
@@ -141,6 +141,12 @@ impl Chart {
     }
 }
 
+/// A number at an axis that ends at `most`, with three digits.
+fn tick(value: f64, most: f64) -> String {
+    let decimals = (2.0 - most.log10().floor()).clamp(0.0, 9.0) as usize;
+    format!("{value:.decimals$}")
+}
+
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
@@ -165,6 +171,13 @@ mod tests {
         let text = chart().terminal(40, 8);
         let first = text.lines().nth(1).unwrap();
         assert!(first.contains("20.0") && first.ends_with('a'), "{text}");
+    }
+
+    #[test]
+    fn ticks_have_three_digits_at_the_end_of_the_axis() {
+        assert_eq!(tick(0.0325, 0.0325), "0.0325");
+        assert_eq!(tick(2048.0, 2048.0), "2048");
+        assert_eq!(tick(12.5, 50.0), "12.5");
     }
 
     #[test]

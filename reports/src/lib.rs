@@ -2,6 +2,8 @@
 
 pub mod calibration;
 pub mod chart;
+pub mod checks;
+pub mod comparison;
 pub mod compression;
 pub mod devices;
 pub mod evaluation;
@@ -10,10 +12,11 @@ mod format;
 pub mod inspection;
 pub mod pass_rates;
 pub mod pull;
+pub mod report;
 pub mod search;
 mod table;
 pub mod units;
 pub mod whatif;
 
-pub use format::Format;
+pub use format::{Format, document};
 pub use table::{Cell, Column, Table};

@@ -70,7 +70,7 @@ impl SearchRecord {
         let mut columns = vec![Column::new("plan", "plan"), Column::new("shape", "shape")];
         columns.push(Column::new("size", "bytes"));
         for quantity in self.quantities.iter().skip(1) {
-            columns.push(Column::new(&heading(quantity), quantity));
+            columns.push(Column::named(heading(quantity), quantity.clone()));
         }
         columns.extend([
             Column::new("expected KL", "expected"),

@@ -1,5 +1,7 @@
 //! A table as data; [`crate::Format`] renders it.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use crate::units;
@@ -19,15 +21,20 @@ pub struct Table {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
     /// What people read.
-    pub title: &'static str,
+    pub title: Cow<'static, str>,
     /// What programs read: the key in JSON and the head in CSV.
-    pub key: &'static str,
+    pub key: Cow<'static, str>,
 }
 
 impl Column {
     /// A column.
     pub const fn new(title: &'static str, key: &'static str) -> Self {
-        Self { title, key }
+        Self { title: Cow::Borrowed(title), key: Cow::Borrowed(key) }
+    }
+
+    /// A column whose name is known only now.
+    pub fn named(title: String, key: String) -> Self {
+        Self { title: title.into(), key: key.into() }
     }
 }
 
@@ -46,6 +53,15 @@ pub enum Cell {
     Number(f64, usize),
     /// A part of a whole, from 0 to 1.
     Share(f64),
+    /// A number that is shown in its own way, and may be the best of its column.
+    Figure {
+        /// For programs.
+        value: f64,
+        /// For people.
+        shown: String,
+        /// Marked for people.
+        best: bool,
+    },
     /// Nothing to show.
     Empty,
 }
@@ -60,6 +76,7 @@ impl Cell {
             Self::Whole(number) => number.to_string(),
             Self::Number(number, decimals) => format!("{number:.decimals$}"),
             Self::Share(share) => units::percent(*share),
+            Self::Figure { shown, .. } => shown.clone(),
             Self::Empty => String::new(),
         }
     }
@@ -69,9 +86,16 @@ impl Cell {
         match self {
             Self::Text(text) => Value::from(text.as_str()),
             Self::Bytes(number) | Self::Count(number) | Self::Whole(number) => Value::from(*number),
-            Self::Number(number, _) | Self::Share(number) => Value::from(*number),
+            Self::Number(number, _) | Self::Share(number) | Self::Figure { value: number, .. } => {
+                Value::from(*number)
+            }
             Self::Empty => Value::Null,
         }
+    }
+
+    /// True for the best of a column.
+    pub fn is_best(&self) -> bool {
+        matches!(self, Self::Figure { best: true, .. })
     }
 
     /// Numbers stand at the right.

@@ -77,7 +77,10 @@ fn the_first_command_of_the_readme_leaves_a_complete_artifact() {
     let mut names: Vec<_> =
         fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
-    assert_eq!(names, ["README.md", "SHA256SUMS", "model.gguf", "plan.yaml", "run.json"]);
+    assert_eq!(
+        names,
+        ["README.md", "SHA256SUMS", "model.gguf", "plan.yaml", "report.html", "report.md", "run.json"]
+    );
     assert_eq!(record["gguf_bytes"], fs::metadata(out.join("model.gguf")).unwrap().len());
     let sums =
         Command::new("sha256sum").args(["--check", "--strict", "SHA256SUMS"]).current_dir(&out).output();

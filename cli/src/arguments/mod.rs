@@ -1,6 +1,8 @@
 //! The command line as typed: one file per command. Nothing is decided here.
 
 mod calibrate;
+mod check;
+mod compare;
 mod compress;
 mod eval;
 mod inspect;
@@ -12,6 +14,8 @@ mod whatif;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use calibrate::CalibrateArguments;
+pub use check::CheckArguments;
+pub use compare::{ChartArgument, CompareArguments};
 pub use compress::{CompressArguments, LayerChoice, ShapeArguments, VocabularyArguments};
 pub use eval::EvalArguments;
 pub use inspect::InspectArguments;
@@ -61,12 +65,18 @@ pub enum TableFormat {
     Table,
     Markdown,
     Csv,
+    Html,
+    Latex,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// See what passes a model: statistics for pruning and quantization, and llama.cpp's importance matrix
     Calibrate(CalibrateArguments),
+    /// Judge a run by budgets and by an earlier run; exit with 1 if one is missed
+    Check(CheckArguments),
+    /// Put models beside each other: artifacts, run.json files, GGUF files, Hugging Face folders, models of the Hub
+    Compare(CompareArguments),
     /// Write a smaller model, with its plan, its card and its hashes
     Compress(CompressArguments),
     /// Measure a model on texts, by itself and beside its parent

@@ -86,12 +86,6 @@ fn tokenizer_name(tokenizer: &Tokenizer) -> String {
     }
 }
 
-/// The role as tables name it, for example `ffn_down`.
-pub fn role_name(role: Role) -> String {
-    let name = serde_json::to_value(role).ok();
-    name.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
-}
-
 fn layer_runs(layers: &[LayerSpec]) -> Vec<LayerRun> {
     let mut runs: Vec<LayerRun> = Vec::new();
     for (index, layer) in layers.iter().enumerate() {
@@ -132,7 +126,7 @@ fn role_row(role: Role, tensors: &[&Stored]) -> RoleRow {
         !candidate.is_float() && row_lengths.iter().all(|&row_len| candidate.is_legal_for(row_len))
     };
     RoleRow {
-        role: role_name(role),
+        role: role.to_string(),
         tensors: tensors.len(),
         shape: tensors[0].shape.clone(),
         parameters: tensors.iter().map(|tensor| elements(&tensor.shape)).sum(),

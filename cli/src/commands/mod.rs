@@ -1,6 +1,8 @@
 //! One file per command: settings, library calls, what is printed.
 
 pub mod calibrate;
+pub mod check;
+pub mod compare;
 pub mod compress;
 pub mod eval;
 pub mod inspect;

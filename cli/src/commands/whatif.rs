@@ -71,8 +71,11 @@ pub fn load_profiles(names: &[String]) -> Result<Vec<Profile>, ProfileError> {
     Ok(profiles)
 }
 
+/// Tokens of a prompt when nobody says.
+pub const USUAL_PROMPT: usize = 256;
+
 /// Contexts when nobody says.
-const USUAL_CONTEXT: usize = 2048;
+pub const USUAL_CONTEXT: usize = 2048;
 
 fn contexts(asked: &[usize], model: &CostModel) -> Result<Vec<usize>, WhatIfError> {
     let longest = model.context_length();

@@ -8,4 +8,4 @@ mod shapes;
 mod space;
 
 pub use costs::{Device, Limits};
-pub use run::{Effort, PlanError, Searched, search};
+pub use run::{Effort, PlanError, search};

@@ -1,10 +1,11 @@
 //! Values with their standard errors: what is left out and put back are whole chunks, since the tokens of one chunk are not
 //! independent of each other.
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// A value and how far it may be off.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Estimate {
     /// The value over all chunks.
     pub value: f64,

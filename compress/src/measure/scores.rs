@@ -77,6 +77,14 @@ impl Divergence {
         mean(&self.column(|position| position.divergence))
     }
 
+    /// The mean divergence of each chunk, in nats.
+    pub fn mean_of_chunk(&self) -> Vec<f64> {
+        let mean = |chunk: &Vec<Compared>| {
+            chunk.iter().map(|position| position.divergence).sum::<f64>() / chunk.len() as f64
+        };
+        self.positions.iter().map(mean).collect()
+    }
+
     /// The divergence below which a `share` of all positions lies, in nats.
     pub fn quantile(&self, share: f64) -> Estimate {
         quantile(&self.column(|position| position.divergence), share)

@@ -11,14 +11,14 @@ use std::time::Instant;
 use secateur_compress::{Execution, Outcome, compress, peak_memory};
 use secateur_model::header_spec::lost_in_gguf;
 use secateur_model::plan::{HfPlan, Plan, TensorPlan};
-use secateur_model::{Checkpoint, TensorType};
+use secateur_model::{Checkpoint, Role, TensorType};
 use secateur_profiles::{Budget, ByteSize, Verdict};
 use secateur_reports::compression::{
     Change, Compression, Fallback, MeasuredQuality, SmallerShape, SmallerVocabulary,
 };
 
 use crate::arguments::CompressArguments;
-use crate::commands::inspect::role_name;
+use crate::commands::check::check;
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::model_argument;
@@ -53,7 +53,8 @@ pub fn run(arguments: &CompressArguments, seed: u64, console: &Console) -> anyho
             let rounded = prepared.round(&checkpoint, &progress)?;
             let held_out = if prepared.held_out.is_empty() { &shaped.held_out } else { &prepared.held_out };
             let parent = shaped.parent.as_ref();
-            let execution = Execution { seed, rounded: rounded.as_ref(), held_out, parent };
+            let checks: Vec<_> = verdicts.iter().map(|verdict| check(verdict, "counted")).collect();
+            let execution = Execution { seed, rounded: rounded.as_ref(), held_out, parent, checks: &checks };
             let outcome = compress(&checkpoint, plan, folder, &execution, &progress)?;
             drop(progress);
             if let Some(rounded) = rounded {
@@ -160,8 +161,8 @@ fn changes(plan: &Plan) -> Vec<Change> {
     for tensor in &plan.tensors {
         groups.entry((tensor.id.role, tensor.from, tensor.to)).or_default().push(tensor);
     }
-    let change = |((role, from, to), tensors): ((_, TensorType, TensorType), Vec<&TensorPlan>)| Change {
-        role: role_name(role),
+    let change = |((role, from, to), tensors): ((Role, TensorType, TensorType), Vec<&TensorPlan>)| Change {
+        role: role.to_string(),
         tensors: tensors.len(),
         from: from.to_string(),
         to: to.to_string(),

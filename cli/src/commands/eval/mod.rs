@@ -3,6 +3,7 @@
 mod input;
 mod record;
 
+use std::path::Path;
 use std::time::Instant;
 
 use secateur_compress::forward::{Forward, Residency};
@@ -18,9 +19,8 @@ use crate::commands::pass_until;
 use crate::console::{Bar, Console};
 use crate::exit::Exit;
 use crate::model_argument;
-use input::Text;
 
-pub use input::{EvalError, tokenizer_of};
+pub use input::{EvalError, Text, tokenizer_of};
 
 /// Weights as `f32` that stay in memory for speed; larger models are read anew for each group of chunks.
 const KEPT_BYTES: u64 = 600 << 20;
@@ -48,7 +48,7 @@ fn run_texts(arguments: &EvalArguments, console: &Console) -> anyhow::Result<()>
     let base = arguments.base.as_deref().map(BaseReader::open).transpose()?;
     let texts = match &base {
         Some(base) => vec![text_of_base(arguments, files.into_iter().next(), &child, base)?],
-        None => cut_all(arguments, &files, &child, parent.as_ref())?,
+        None => cut_all(&files, &child, parent.as_ref(), (arguments.context, arguments.chunks))?,
     };
 
     let residency = residency_of([Some(&child), parent.as_ref()].into_iter().flatten());
@@ -89,9 +89,29 @@ fn measure_all(
     Ok(evaluation)
 }
 
-enum Measured {
+/// What a text says about a model.
+pub enum Measured {
+    /// How well it predicts the text.
     Alone(Scores),
+    /// That, and how far it is from a parent.
     Beside(Comparison),
+}
+
+/// Measures a model on one text, beside its parent if there is one. At most so many `chunks`.
+pub fn measure_on(
+    file: &Path,
+    chunks: Option<usize>,
+    child: &Checkpoint,
+    parent: Option<&Checkpoint>,
+    progress: &Bar,
+) -> anyhow::Result<(Text, Measured)> {
+    let files = input::read_all(&[file.to_owned()])?;
+    let text = cut(&files[0], child, parent, (None, chunks))?;
+    let residency = residency_of([Some(child), parent].into_iter().flatten());
+    let child = Forward::new(child, residency)?;
+    let parent = parent.map(|parent| Forward::new(parent, residency)).transpose()?;
+    let measured = measure(&child, parent.as_ref().map(Parent::Model), &text, None, progress)?;
+    Ok((text, measured))
 }
 
 fn measure(
@@ -120,25 +140,35 @@ fn writer(arguments: &EvalArguments, text: &Text, speaker: &Forward) -> anyhow::
     Ok(Some(BaseWriter::create(path, &text.chunks, speaker.spec().vocabulary_size)?))
 }
 
+/// Context and number of chunks, where the user says.
+type Cut = (Option<usize>, Option<usize>);
+
 /// Every text in chunks.
 fn cut_all(
-    arguments: &EvalArguments,
     files: &[(String, String)],
     child: &Checkpoint,
     parent: Option<&Checkpoint>,
+    asked: Cut,
 ) -> anyhow::Result<Vec<Text>> {
+    files.iter().map(|file| cut(file, child, parent, asked)).collect()
+}
+
+/// A text in chunks, by the tokens of the parent if there is one.
+fn cut(
+    (name, content): &(String, String),
+    child: &Checkpoint,
+    parent: Option<&Checkpoint>,
+    (context, limit): Cut,
+) -> anyhow::Result<Text> {
     let speaker = parent.unwrap_or(child);
     let (tokenizer, of_child) = (tokenizer_of(speaker)?, tokenizer_of(child)?);
     let differs = parent.is_some() && !Alignment::is_needless(tokenizer, of_child);
-    let context = arguments.context.unwrap_or_else(|| CONTEXT.min(speaker.spec.context_length.max(4)));
-    let cut = |(name, content): &(String, String)| {
-        let wrong = |source| EvalError::text(name, source);
-        let chunks = Chunks::of_text(tokenizer, content, context, arguments.chunks).map_err(wrong)?;
-        let align = || Alignment::new(tokenizer, of_child, content, &chunks);
-        let alignment = differs.then(align).transpose().map_err(wrong)?;
-        Ok(Text { name: name.clone(), chunks, alignment })
-    };
-    files.iter().map(cut).collect()
+    let context = context.unwrap_or_else(|| CONTEXT.min(speaker.spec.context_length.max(4)));
+    let wrong = |source| EvalError::text(name, source);
+    let chunks = Chunks::of_text(tokenizer, content, context, limit).map_err(wrong)?;
+    let align = || Alignment::new(tokenizer, of_child, content, &chunks);
+    let alignment = differs.then(align).transpose().map_err(wrong)?;
+    Ok(Text { name: name.clone(), chunks, alignment })
 }
 
 /// The text that a base file was written for: the file's own, or the one given, which must be the same.

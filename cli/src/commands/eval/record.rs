@@ -66,7 +66,6 @@ fn remark_on_vocabularies(text: &Text) -> Option<String> {
 }
 
 fn divergence(text: &Text, divergence: &Divergence) -> evaluation::Divergence {
-    let chunks = divergence.positions.iter();
     evaluation::Divergence {
         text: text.name.clone(),
         positions: divergence.count(),
@@ -77,7 +76,7 @@ fn divergence(text: &Text, divergence: &Divergence) -> evaluation::Divergence {
         same_top: estimate(divergence.same_top()),
         correlation: estimate(divergence.correlation()),
         log_perplexity_ratio: estimate(divergence.log_perplexity_ratio()),
-        mean_of_chunk: chunks.map(|chunk| mean(chunk.iter().map(|position| position.divergence))).collect(),
+        mean_of_chunk: divergence.mean_of_chunk(),
     }
 }
 

@@ -1,5 +1,8 @@
 //! One table, many renderings.
 
+pub(crate) mod html;
+mod latex;
+
 use comfy_table::presets;
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, TableStyle};
 use serde_json::{Map, Value};
@@ -16,6 +19,10 @@ pub enum Format {
     Markdown,
     /// Comma-separated, RFC 4180, whole numbers unscaled.
     Csv,
+    /// A `<table>` for a page.
+    Html,
+    /// A `tabular` for a document, with no package needed.
+    Latex,
     /// An object per row.
     Json,
 }
@@ -27,9 +34,43 @@ impl Format {
             Self::Table => terminal(table),
             Self::Markdown => markdown(table),
             Self::Csv => csv(table),
+            Self::Html => html::table(table).into_string(),
+            Self::Latex => latex::table(table),
             Self::Json => format!("{:#}\n", json(table)),
         }
     }
+}
+
+/// Several tables and what to know about them, as one document; `notes` is empty where they are told elsewhere.
+pub fn document(format: Format, tables: &[Table], notes: &[String]) -> String {
+    let rendered: Vec<String> = tables.iter().map(|table| format.render(table)).collect();
+    match format {
+        Format::Html => html::page_of_tables(tables, notes),
+        Format::Latex => format!("{}{}", rendered.join("\n"), latex::notes(notes)),
+        Format::Markdown => {
+            let lines: String = notes.iter().map(|note| format!("- {}\n", escaped_markdown(note))).collect();
+            let gap = if notes.is_empty() { "" } else { "\n" };
+            format!("{}{gap}{lines}", rendered.join("\n"))
+        }
+        Format::Table => {
+            let lines: String = notes.iter().map(|note| format!("{note}\n")).collect();
+            format!("{}{lines}", rendered.join("\n"))
+        }
+        Format::Csv | Format::Json => rendered.join("\n"),
+    }
+}
+
+/// What GitHub would read as markup, taken literally.
+pub(crate) fn escaped_markdown(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '|' | '<' | '[' | ']' | '*' | '`' | '\\' => escaped.extend(['\\', letter]),
+            '\n' | '\r' => escaped.push(' '),
+            other => escaped.push(other),
+        }
+    }
+    escaped
 }
 
 fn titled(table: &Table, prefix: &str, body: &str) -> String {
@@ -42,9 +83,9 @@ const STYLE: TableStyle = presets::NOTHING.header_separator(LineStyle::none().fi
 fn terminal(table: &Table) -> String {
     let mut drawn = comfy_table::Table::new();
     drawn.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic);
-    drawn.set_header(table.columns.iter().map(|column| column.title));
+    drawn.set_header(table.columns.iter().map(|column| column.title.as_ref()));
     for row in &table.rows {
-        drawn.add_row(row.iter().map(Cell::shown));
+        drawn.add_row(row.iter().map(marked));
     }
     for index in 0..table.columns.len() {
         let is_number = table.rows.iter().any(|row| row.get(index).is_some_and(Cell::is_number));
@@ -55,16 +96,24 @@ fn terminal(table: &Table) -> String {
     titled(table, "", &drawn.trim_fmt())
 }
 
+/// A star stays visible without colour.
+fn marked(cell: &Cell) -> String {
+    if cell.is_best() { format!("{} *", cell.shown()) } else { cell.shown() }
+}
+
 fn markdown(table: &Table) -> String {
-    let escape = |text: &str| text.replace('|', "\\|").replace('\n', " ");
+    let bold = |cell: &Cell| {
+        let shown = escaped_markdown(&cell.shown());
+        if cell.is_best() { format!("**{shown}**") } else { shown }
+    };
     let line = |cells: Vec<String>| format!("| {} |", cells.join(" | "));
-    let mut lines = vec![line(table.columns.iter().map(|column| escape(column.title)).collect())];
+    let mut lines = vec![line(table.columns.iter().map(|column| escaped_markdown(&column.title)).collect())];
     let ruler = (0..table.columns.len()).map(|index| {
         let is_number = table.rows.iter().any(|row| row.get(index).is_some_and(Cell::is_number));
         (if is_number { "---:" } else { "---" }).to_owned()
     });
     lines.push(line(ruler.collect()));
-    lines.extend(table.rows.iter().map(|row| line(row.iter().map(|cell| escape(&cell.shown())).collect())));
+    lines.extend(table.rows.iter().map(|row| line(row.iter().map(bold).collect())));
     titled(table, "### ", &lines.join("\n"))
 }
 
@@ -82,7 +131,7 @@ fn csv(table: &Table) -> String {
         other => other.to_string(),
     };
     let mut out =
-        table.columns.iter().map(|column| field(column.key.to_owned())).collect::<Vec<_>>().join(",");
+        table.columns.iter().map(|column| field(column.key.to_string())).collect::<Vec<_>>().join(",");
     out.push('\n');
     for row in &table.rows {
         out.push_str(&row.iter().map(|cell| field(plain(cell))).collect::<Vec<_>>().join(","));
@@ -94,7 +143,7 @@ fn csv(table: &Table) -> String {
 fn json(table: &Table) -> Value {
     let object = |row: &Vec<Cell>| {
         let entries =
-            table.columns.iter().zip(row).map(|(column, cell)| (column.key.to_owned(), cell.value()));
+            table.columns.iter().zip(row).map(|(column, cell)| (column.key.to_string(), cell.value()));
         Value::Object(entries.collect::<Map<_, _>>())
     };
     table.rows.iter().map(object).collect()

@@ -1,0 +1,56 @@
+//! The report as Markdown, for repositories and comments.
+
+use std::fmt::Write as _;
+
+use super::Report;
+use crate::format::escaped_markdown;
+use crate::{Format, Table};
+
+impl Report {
+    /// The same as the page, without the picture. Writing to a String cannot fail.
+    pub fn markdown(&self) -> String {
+        let mut text =
+            format!("# {}, cut by secateur\n\n{}\n", escaped_markdown(&self.source), self.headline());
+        let mut section = |title: &str, table: &Table| {
+            let _ = write!(text, "\n## {title}\n\n{}", Format::Markdown.render(table));
+        };
+        if !self.checks.is_empty() {
+            section("Budgets", &self.verdicts());
+        }
+        section("Before and after", &self.before_and_after());
+        if let Some(quality) = self.quality() {
+            section("What was lost", &quality);
+        }
+        section("Where the bytes went", &self.roles());
+        if let Some(loss) = &self.loss {
+            let _ = write!(
+                text,
+                "\nMeasured on {} tokens that were not calibrated on; ± is the standard error between chunks of text.\n",
+                loss.scored_tokens
+            );
+        }
+        for remark in &self.remarks {
+            let _ = write!(text, "\n- {}", escaped_markdown(remark));
+        }
+        if !self.samples.is_empty() {
+            text.push_str("\n\n## How both go on\n");
+        }
+        for sample in &self.samples {
+            let _ = write!(
+                text,
+                "\n- **{}**\n  - source: {}\n  - artifact: {}",
+                escaped_markdown(&sample.prompt),
+                escaped_markdown(&sample.source),
+                escaped_markdown(&sample.artifact)
+            );
+        }
+        text.push_str("\n\n## Where it came from\n");
+        for (name, value) in &self.provenance {
+            let _ = write!(text, "\n- {}: {}", escaped_markdown(name), escaped_markdown(value));
+        }
+        // indented, so that nothing in it can end the block
+        let plan: String = self.plan.lines().map(|line| format!("    {line}\n")).collect();
+        let _ = write!(text, "\n\n## Plan\n\n{plan}");
+        text
+    }
+}
