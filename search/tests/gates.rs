@@ -1,5 +1,7 @@
 //! Layers that can be dropped: what is in them falls silent, and the search finds the best of all plans; baselines stay within budgets, too.
 
+#![allow(clippy::unwrap_used)] // a test that cannot go on has failed
+
 use secateur_search::baselines::Baseline;
 use secateur_search::{
     Budgets, Candidate, Costs, Evaluate, Genome, Limit, Prediction, Preset, Search, Space, Surrogate, Task,
