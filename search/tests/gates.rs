@@ -139,3 +139,29 @@ fn baselines_keep_budgets_and_limits() {
         assert!((found.measured.mean / layers.predict(&found.plan).damage - 1.35).abs() < 1e-9);
     }
 }
+
+/// One unit with one level: there is one plan.
+struct Single(Space);
+
+impl Surrogate for Single {
+    type State = ();
+
+    fn quantities(&self) -> &[String] {
+        &[]
+    }
+
+    fn state(&self, _: &Genome) {}
+
+    fn predict(&self, _: &Genome) -> Prediction {
+        Prediction { damage: 1.0, costs: Costs::new(&[]) }
+    }
+}
+
+#[test]
+fn a_space_of_one_plan_has_that_answer() {
+    let single = Single(Space::new(vec![Unit::new("only", "only", 1)]).unwrap());
+    let budgets = Budgets::new(&[], &[]).unwrap();
+    let search = Search::new(&single.0, &single, budgets, Preset::Balanced.settings(1)).unwrap();
+    let found = search.explore().unwrap();
+    assert_eq!((found.best.genome.levels(), found.front.len()), ([0].as_slice(), 1));
+}
