@@ -60,18 +60,23 @@ impl Correction {
         }
         let scale = common_scale(&lessons);
         let effects = Effects::of(space, shares);
-        let parts: Vec<Parts> = lessons.iter().map(|lesson| effects.parts(lesson, scale)).collect();
+        let features: Vec<Vec<f64>> = lessons.iter().map(|lesson| effects.features(lesson, scale)).collect();
         let residuals =
             lessons.iter().map(|lesson| 1.0 - scale * lesson.predicted / lesson.measured).collect();
         let mut covariances: Vec<Vec<f64>> = Vec::with_capacity(lessons.len());
         for (row, lesson) in lessons.iter().enumerate() {
             let mut values: Vec<f64> =
-                parts[..=row].iter().map(|other| parts[row].covariance(other)).collect();
+                features[..=row].iter().map(|other| dot(&features[row], other)).collect();
             values[row] += REST + (lesson.error / lesson.measured).powi(2);
             covariances.push(values);
         }
         let alphas = solve_positive_definite(covariances, residuals);
-        Self { scale, added: effects.added(&parts, &alphas), lessons: lessons.len() }
+        let weights: Vec<f64> = (0..effects.len())
+            .map(|effect| {
+                features.iter().zip(&alphas).map(|(features, alpha)| features[effect] * alpha).sum()
+            })
+            .collect();
+        Self { scale, added: effects.added(&weights), lessons: lessons.len() }
     }
 
     /// How many measurements it was learned from.
@@ -114,75 +119,74 @@ fn common_scale(lessons: &[&Lesson]) -> f64 {
     (logarithms.sum::<f64>() / weights).exp()
 }
 
-/// Which effects the factor of a unit has.
+/// The effects that the factor of a unit at a level is made of, numbered: those of units first, then those of kinds, then those of kinds at levels.
 struct Effects<'s> {
     space: &'s Space,
     shares: &'s Shares,
-    /// Kind of each unit, as a number.
+    /// Number of the effect of each unit's kind.
     kinds: Vec<usize>,
-}
-
-/// What is added to a plan's damage by units of each kind, of each kind at each level, and by each unit; as shares of its measured damage.
-struct Parts {
-    kinds: BTreeMap<usize, f64>,
-    levels: BTreeMap<(usize, u16), f64>,
-    units: Vec<f64>,
+    /// Number of the effect of each unit's kind at level 0; those at other levels follow.
+    levels: Vec<usize>,
+    count: usize,
 }
 
 impl<'s> Effects<'s> {
     fn of(space: &'s Space, shares: &'s Shares) -> Self {
-        let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
-        let number = |unit: &'s crate::Unit| {
-            let next = numbers.len();
-            *numbers.entry(unit.kind.as_str()).or_insert(next)
-        };
-        Self { space, shares, kinds: space.units().iter().map(number).collect() }
-    }
-
-    fn parts(&self, lesson: &Lesson, scale: f64) -> Parts {
-        let mut parts = Parts { kinds: BTreeMap::new(), levels: BTreeMap::new(), units: Vec::new() };
-        let levels = lesson.genome.levels();
-        for (unit, (&level, &kind)) in levels.iter().zip(&self.kinds).enumerate() {
-            let silent = self.space.is_silent(unit, levels);
-            let share =
-                if silent { 0.0 } else { scale * self.shares[unit][usize::from(level)] / lesson.measured };
-            *parts.kinds.entry(kind).or_insert(0.0) += share;
-            *parts.levels.entry((kind, level)).or_insert(0.0) += share;
-            parts.units.push(share);
+        let mut most_levels: BTreeMap<&str, usize> = BTreeMap::new();
+        for unit in space.units() {
+            let most = most_levels.entry(&unit.kind).or_insert(0);
+            *most = unit.levels.max(*most);
         }
-        parts
+        let mut numbers: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+        let mut count = space.len() + most_levels.len();
+        for (index, (kind, levels)) in most_levels.into_iter().enumerate() {
+            numbers.insert(kind, (space.len() + index, count));
+            count += levels;
+        }
+        let of_units = space.units().iter().map(|unit| numbers[unit.kind.as_str()]);
+        let (kinds, levels) = of_units.unzip();
+        Self { space, shares, kinds, levels, count }
     }
 
-    /// The table of what units add, from the weights of lessons.
-    fn added(&self, parts: &[Parts], alphas: &[f64]) -> Shares {
-        let together = |part: &dyn Fn(&Parts) -> f64| -> f64 {
-            parts.iter().zip(alphas).map(|(parts, alpha)| alpha * part(parts)).sum()
+    fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Effects on a unit at a level, each with its standard deviation before anything is measured.
+    fn on(&self, unit: usize, level: usize) -> [(usize, f64); 3] {
+        [(unit, UNITS.sqrt()), (self.kinds[unit], KINDS.sqrt()), (self.levels[unit] + level, LEVELS.sqrt())]
+    }
+
+    /// What each effect moves of a plan's damage, relative to what was measured, per standard deviation.
+    fn features(&self, lesson: &Lesson, scale: f64) -> Vec<f64> {
+        let mut features = vec![0.0; self.len()];
+        for unit in (0..self.space.len()).filter(|&unit| !self.space.is_silent(unit, lesson.genome.levels()))
+        {
+            let level = lesson.genome.level(unit);
+            let share = scale * self.shares[unit][level] / lesson.measured;
+            for (effect, deviation) in self.on(unit, level) {
+                features[effect] += deviation * share;
+            }
+        }
+        features
+    }
+
+    /// What units add at each level, from the effects in standard deviations.
+    fn added(&self, weights: &[f64]) -> Shares {
+        let of_level = |unit: usize, level: usize, share: f64| {
+            let effects: f64 =
+                self.on(unit, level).iter().map(|(effect, deviation)| deviation * weights[*effect]).sum();
+            share * ((1.0 + effects).clamp(LEAST, MOST) - 1.0)
         };
-        let of_unit = |unit: usize| {
-            let kind = self.kinds[unit];
-            let base = KINDS * together(&|parts| parts.kinds.get(&kind).copied().unwrap_or(0.0))
-                + UNITS * together(&|parts| parts.units[unit]);
-            let levels = self.shares[unit].iter().enumerate().map(|(level, share)| {
-                let of_level =
-                    together(&|parts| parts.levels.get(&(kind, level as u16)).copied().unwrap_or(0.0));
-                share * ((1.0 + base + LEVELS * of_level).clamp(LEAST, MOST) - 1.0)
-            });
-            levels.collect()
+        let of_unit = |(unit, shares): (usize, &Vec<f64>)| {
+            shares.iter().enumerate().map(|(level, &share)| of_level(unit, level, share)).collect()
         };
-        (0..self.kinds.len()).map(of_unit).collect()
+        self.shares.iter().enumerate().map(of_unit).collect()
     }
 }
 
-impl Parts {
-    /// How much the relative residuals of two plans are expected to go together.
-    fn covariance(&self, other: &Self) -> f64 {
-        let units: f64 = self.units.iter().zip(&other.units).map(|(a, b)| a * b).sum();
-        KINDS * dot(&self.kinds, &other.kinds) + LEVELS * dot(&self.levels, &other.levels) + UNITS * units
-    }
-}
-
-fn dot<K: Ord>(a: &BTreeMap<K, f64>, b: &BTreeMap<K, f64>) -> f64 {
-    a.iter().filter_map(|(key, value)| b.get(key).map(|other| value * other)).sum()
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Layers that can be dropped: what is in them falls silent, and the search finds the best of all plans; baselines stay within budgets, too.
 
+#![allow(clippy::unwrap_used)] // a test that cannot go on has failed
+
 use secateur_search::baselines::Baseline;
 use secateur_search::{
     Budgets, Candidate, Costs, Evaluate, Genome, Limit, Prediction, Preset, Search, Space, Surrogate, Task,
@@ -136,4 +138,30 @@ fn baselines_keep_budgets_and_limits() {
         assert!(found.history.iter().all(|(evaluations, _)| *evaluations <= 12.0));
         assert!((found.measured.mean / layers.predict(&found.plan).damage - 1.35).abs() < 1e-9);
     }
+}
+
+/// One unit with one level: there is one plan.
+struct Single(Space);
+
+impl Surrogate for Single {
+    type State = ();
+
+    fn quantities(&self) -> &[String] {
+        &[]
+    }
+
+    fn state(&self, _: &Genome) {}
+
+    fn predict(&self, _: &Genome) -> Prediction {
+        Prediction { damage: 1.0, costs: Costs::new(&[]) }
+    }
+}
+
+#[test]
+fn a_space_of_one_plan_has_that_answer() {
+    let single = Single(Space::new(vec![Unit::new("only", "only", 1)]).unwrap());
+    let budgets = Budgets::new(&[], &[]).unwrap();
+    let search = Search::new(&single.0, &single, budgets, Preset::Balanced.settings(1)).unwrap();
+    let found = search.explore().unwrap();
+    assert_eq!((found.best.genome.levels(), found.front.len()), ([0].as_slice(), 1));
 }
