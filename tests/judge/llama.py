@@ -303,10 +303,10 @@ class Model:
 
 
 class Context:
-    """One sequence being computed. Flash attention is left to llama.cpp, as its own tools do by default; with a callback,
-    which sees every tensor of the graph, keys and values are kept in f32."""
+    """One sequence being computed. Flash attention is left to llama.cpp, as its own tools do by default; where it should be `exact`,
+    keys and values are kept in f32. A callback sees every tensor of the graph."""
 
-    def __init__(self, model, length, callback=None, threads=THREADS):
+    def __init__(self, model, length, callback=None, threads=THREADS, exact=False):
         self.llama, self.model, self.length = model.llama, model, length
         params = self.llama.context_default_params()
         params.n_ctx = params.n_batch = length  # the most tokens of one call; computed 512 at a time, as by default
@@ -314,7 +314,8 @@ class Context:
         self.callback = callback  # llama.cpp keeps only a pointer: this keeps it alive
         if callback:
             params.cb_eval = ctypes.cast(callback, c_void_p)
-            # nothing rounded on the way to what is watched
+        if callback or exact:
+            # nothing rounded on the way to what is looked at
             params.type_k = params.type_v = TYPE_F32
             params.flash_attn_type = FLASH_ATTENTION_OFF
         self.handle = self.llama.init_from_model(model.handle, params)

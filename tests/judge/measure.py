@@ -36,7 +36,7 @@ def logits_of(model, prompts, last_only=False):
     """The logits after each token of each prompt (or after its last), each prompt on its own."""
     if not all(prompts):
         raise MeasureError("a prompt has no tokens")
-    context = llama.Context(model, max(map(len, prompts)))
+    context = llama.Context(model, max(map(len, prompts)), exact=True)
     for prompt in prompts:
         context.clear()
         yield context.logits(prompt, first=len(prompt) - 1 if last_only else 0)

@@ -48,7 +48,7 @@ fn llama_cpp_runs_fewer_layers_heads_and_channels() {
     let out = folder.path().join("out");
     let options = [
         "--type",
-        "f16",
+        "f32",
         "--layers",
         "28",
         "--layer-choice",
@@ -69,7 +69,7 @@ fn llama_cpp_runs_fewer_layers_heads_and_channels() {
     assert_eq!((attention.heads, attention.kv_heads, attention.head_size), (6, 2, 64));
     assert_eq!(layer.gated().unwrap().width, 1280);
     assert_eq!(record["shape"]["parameters"][1].as_u64().unwrap(), model.spec.parameter_count());
-    assert_llama_cpp_agrees(&out.join("model.gguf"), 2e-3);
+    assert_llama_cpp_agrees(&out.join("model.gguf"), 1e-4);
     // the folder for transformers says the same
     assert_eq!(Checkpoint::open(&out.join("hf")).unwrap().spec, model.spec);
 }
