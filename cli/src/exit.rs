@@ -13,6 +13,7 @@ use secateur_hub::{HubError, IdError};
 use secateur_model::ModelError;
 use secateur_model::types::RequestError;
 use secateur_profiles::profile::ProfileError;
+use secateur_search::{SearchError, StudyError};
 
 use crate::cache::NoCacheFolder;
 use crate::commands::check::CheckError;
@@ -23,6 +24,7 @@ use crate::commands::profiles::ProfilesError;
 use crate::commands::whatif::WhatIfError;
 use crate::cost_model::MixError;
 use crate::model_argument::ModelArgumentError;
+use crate::plans::PlanError;
 use crate::run_record::RunRecordError;
 
 /// How the program ends.
@@ -60,6 +62,15 @@ impl Exit {
                 CompressError::Verification(_) => Self::VerificationFailed,
                 _ => Self::Unusable,
             };
+        }
+        if let Some(error) = error.downcast_ref::<PlanError>() {
+            return match error {
+                PlanError::NothingFits { .. } => Self::BudgetMissed,
+                _ => Self::Usage,
+            };
+        }
+        if let Some(error) = error.downcast_ref::<SearchError>() {
+            return Self::of_search(error);
         }
         if error.is::<CalibratedError>() {
             return Self::Usage;
@@ -126,6 +137,14 @@ impl Exit {
             return Self::Usage;
         }
         Self::Bug
+    }
+
+    fn of_search(error: &SearchError) -> Self {
+        match error {
+            SearchError::Study(StudyError::OtherInputs { .. } | StudyError::OtherSpace { .. }) => Self::Usage,
+            SearchError::Limit { .. } | SearchError::EmptySpace => Self::Usage,
+            _ => Self::Unusable,
+        }
     }
 
     fn of_vocabulary(error: &VocabularyError) -> Self {
