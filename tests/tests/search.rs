@@ -1,0 +1,118 @@
+//! `search`, and `compress` with a device: plans within limits, found again from their study.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on has failed
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use secateur_model::Checkpoint;
+use secateur_model::plan::Plan;
+use secateur_tests::binary::{self, Ran};
+use secateur_tests::judge;
+use serde_json::Value;
+
+const DEVICE: [&str; 2] = ["--profile", "raspberry-pi-5-8gb"];
+
+/// Runs with a cache of its own.
+fn run(cache: &Path, arguments: &[&str]) -> Ran {
+    binary::run_with(arguments, &[("SECATEUR_CACHE", cache.as_os_str())])
+}
+
+fn search(cache: &Path, options: &[&str]) -> Value {
+    let arguments = [&["search", "demo", "--json", "--search", "fast"], &DEVICE[..], options].concat();
+    let ran = run(cache, &arguments);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    serde_json::from_str(&ran.stdout).unwrap()
+}
+
+fn study(cache: &Path) -> PathBuf {
+    let mut found = fs::read_dir(cache.join("studies")).unwrap();
+    found.next().unwrap().unwrap().path()
+}
+
+#[test]
+fn compress_finds_a_plan_for_a_device() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cache, out) = (folder.path().join("cache"), folder.path().join("out"));
+    let out_text = out.to_str().unwrap();
+    let options = ["--max-size", "560kB", "--search", "fast", "--evaluations", "6", "--out", out_text];
+    let ran = run(&cache, &[&["compress", "demo"], &DEVICE[..], &options].concat());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let gguf = out.join("model.gguf");
+    assert!(fs::metadata(&gguf).unwrap().len() <= 560_000);
+    let plan: Plan = serde_saphyr::from_str(&fs::read_to_string(out.join("plan.yaml")).unwrap()).unwrap();
+    assert_eq!(plan.asked[..2], ["profile=raspberry-pi-5-8gb", "max-size=560000"]);
+    // stock llama.cpp runs it
+    let tokens: &[u32] = &[1, 20, 300, 4];
+    let rows = judge::next_token(&gguf, &[tokens.into()]).unwrap();
+    assert_eq!(rows.columns, Checkpoint::open(&gguf).unwrap().spec.vocabulary_size);
+    let sum: f32 = rows.values.iter().sum();
+    assert!((sum - 1.0).abs() < 1e-3, "{sum}");
+}
+
+#[test]
+fn a_study_answers_again_and_bad_lines_are_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path();
+    let limits = ["--max-size", "560kB", "--evaluations", "5"];
+    let first = search(cache, &limits);
+    let lines = fs::read_to_string(study(cache)).unwrap().lines().count();
+    let again = search(cache, &limits);
+    assert_eq!(first["chosen"], again["chosen"]);
+    assert_eq!(fs::read_to_string(study(cache)).unwrap().lines().count(), lines, "nothing is measured anew");
+
+    // killed while a line was written
+    let mut damaged = fs::read(study(cache)).unwrap();
+    damaged.truncate(damaged.len() - 9);
+    fs::write(study(cache), damaged).unwrap();
+    assert_eq!(search(cache, &limits)["chosen"], first["chosen"]);
+
+    // a study of something else
+    let header = fs::read_to_string(study(cache)).unwrap();
+    let other = folder.path().join("other.jsonl");
+    fs::write(&other, header).unwrap();
+    let other = other.to_str().unwrap();
+    let arguments =
+        ["search", "demo", "--search", "fast", "--tokens", "2048", "--study", other, "--max-size", "560kB"];
+    let ran = run(cache, &[&arguments, &DEVICE[..]].concat());
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    assert!(ran.stderr.contains("other.jsonl is of inputs"), "{}", ran.stderr);
+}
+
+#[test]
+fn plans_are_within_their_limits_and_better_than_their_guess() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = search(folder.path(), &["--max-size", "600kB", "--evaluations", "8"]);
+    for plan in record["front"].as_array().unwrap().iter().chain([&record["chosen"]]) {
+        assert!(plan["costs"][0].as_f64().unwrap() <= 600_000.0, "{plan}");
+    }
+    assert!(record["gguf_bytes"].as_u64().unwrap() <= 600_000);
+    let history = record["history"].as_array().unwrap();
+    let best = |step: &Value| step["best"].as_f64().unwrap();
+    assert!(best(history.last().unwrap()) <= best(&history[0]) * 1.05, "{history:?}");
+}
+
+#[test]
+fn what_no_plan_reaches_is_told_with_the_nearest() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let refused = |options: &[&str], code: i32, words: &[&str]| {
+        let fixed = ["compress", "demo", "--search", "fast", "--out", out.to_str().unwrap()];
+        let ran = run(folder.path(), &[&fixed, &DEVICE[..], options].concat());
+        assert_eq!(ran.code, code, "{}", ran.stderr);
+        for word in words {
+            assert!(ran.stderr.contains(word), "`{word}` is not in: {}", ran.stderr);
+        }
+        assert!(!out.exists());
+    };
+    refused(&["--max-size", "100kB"], 1, &["bytes of model.gguf", "100000 are allowed"]);
+    refused(&["--min-decode", "1000000"], 1, &["microseconds per token on raspberry-pi-5-8gb", "nearest"]);
+    refused(&["--max-size", "600kB", "--type", "q4_0"], 2, &["--type", "leave it out"]);
+    refused(&["--max-size", "600kB", "--rounding", "rtn"], 2, &["full rounding, not rtn"]);
+    refused(&["--max-size", "600kB", "--time", "soon"], 2, &["90s, 10m or 1h"]);
+    let unknown: [&OsStr; 6] =
+        ["compress", "demo", "--profile", "toaster", "--out", out.to_str().unwrap()].map(OsStr::new);
+    let ran = binary::run(&unknown);
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+}
