@@ -55,8 +55,8 @@ fn a_browser_shows_the_report_without_complaint_and_prints_it() {
     let ask = |what: &str| {
         Command::new(browser)
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"])
-            .args(["--enable-logging=stderr", "--user-data-dir"])
-            .arg(folder.path().join("profile"))
+            .arg("--enable-logging=stderr")
+            .arg(format!("--user-data-dir={}", folder.path().join("profile").display()))
             .args([what, &page])
             .output()
             .unwrap()
