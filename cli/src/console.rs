@@ -90,6 +90,11 @@ impl Console {
         print(commands)
     }
 
+    /// Prints a text that is what it is: a script, a page.
+    pub fn text(text: &str) -> anyhow::Result<()> {
+        print(text)
+    }
+
     /// Tells the user something that is not the result.
     pub fn note(&self, message: &str) {
         if !self.quiet && !self.json {

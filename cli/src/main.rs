@@ -30,12 +30,16 @@ fn main() -> ExitCode {
         Command::Calibrate(arguments) => commands::calibrate::run(&arguments, &console),
         Command::Check(arguments) => commands::check::run(&arguments, &console),
         Command::Compare(arguments) => commands::compare::run(&arguments, &console),
+        Command::Completions(arguments) => commands::describe::completions(&arguments),
         Command::Compress(arguments) => commands::compress::run(&arguments, seed, &console),
         Command::Eval(arguments) => commands::eval::run(&arguments, seed, &console),
         Command::Inspect(arguments) => commands::inspect::run(&arguments, &console),
+        Command::Man(arguments) => commands::describe::man(&arguments, &console),
         Command::Profiles(arguments) => commands::profiles::run(&arguments, &console),
         Command::Search(arguments) => commands::search::run(&arguments, seed, &console),
         Command::Pull(arguments) => commands::pull::run(&arguments, &console),
+        Command::Reference => commands::describe::reference(),
+        Command::Schema => commands::describe::schema(),
         Command::Whatif(arguments) => commands::whatif::run(&arguments, &console),
     });
     match result {

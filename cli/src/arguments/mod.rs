@@ -4,6 +4,7 @@ mod calibrate;
 mod check;
 mod compare;
 mod compress;
+mod describe;
 mod eval;
 mod inspect;
 mod profiles;
@@ -17,6 +18,7 @@ pub use calibrate::CalibrateArguments;
 pub use check::CheckArguments;
 pub use compare::{ChartArgument, CompareArguments};
 pub use compress::{CompressArguments, LayerChoice, ShapeArguments, VocabularyArguments};
+pub use describe::{CompletionsArguments, ManArguments};
 pub use eval::EvalArguments;
 pub use inspect::InspectArguments;
 pub use profiles::{ProfilesArguments, ProfilesCommand};
@@ -77,18 +79,27 @@ pub enum Command {
     Check(CheckArguments),
     /// Put models beside each other: artifacts, run.json files, GGUF files, Hugging Face folders, models of the Hub
     Compare(CompareArguments),
+    /// Print a script that completes commands and options in a shell
+    Completions(CompletionsArguments),
     /// Write a smaller model, with its plan, its card and its hashes
     Compress(CompressArguments),
     /// Measure a model on texts, by itself and beside its parent
     Eval(EvalArguments),
     /// Show what a model is, from its headers alone
     Inspect(InspectArguments),
+    /// Write manual pages
+    Man(ManArguments),
     /// Fetch a model from the Hugging Face Hub into the cache that Python's huggingface_hub shares
     Pull(PullArguments),
     /// Search for the plan of a model that loses least within limits on devices
     Search(SearchArguments),
     /// Devices that costs can be estimated for
     Profiles(ProfilesArguments),
+    /// Print this reference as Markdown
+    #[command(hide = true)]
+    Reference,
+    /// Print the JSON Schema of run.json
+    Schema,
     /// Estimate size, memory, speed and energy of a model on devices, from its headers alone
     Whatif(WhatIfArguments),
 }

@@ -4,6 +4,7 @@ pub mod calibrate;
 pub mod check;
 pub mod compare;
 pub mod compress;
+pub mod describe;
 pub mod eval;
 pub mod inspect;
 pub mod pass_until;

@@ -18,19 +18,19 @@ impl Checks {
         for check in &self.checks {
             let case = format!("<testcase classname=\"{suite}\" name=\"{}\"", attribute(&check.name));
             if check.kept {
-                let _ = write!(xml, "{case}/>\n");
+                let _ = writeln!(xml, "{case}/>");
             } else {
                 let message = format!("found {}, allowed is {}", check.found, check.allowed);
-                let _ = write!(
+                let _ = writeln!(
                     xml,
-                    "{case}><failure message=\"{}\">{}</failure></testcase>\n",
+                    "{case}><failure message=\"{}\">{}</failure></testcase>",
                     attribute(&message),
                     attribute(&check.reason)
                 );
             }
         }
         if !self.notes.is_empty() {
-            let _ = write!(xml, "<system-out>{}</system-out>\n", attribute(&self.notes.join("; ")));
+            let _ = writeln!(xml, "<system-out>{}</system-out>", attribute(&self.notes.join("; ")));
         }
         xml.push_str("</testsuite>\n</testsuites>\n");
         xml

@@ -3,6 +3,7 @@
 // writing to a String cannot fail
 use std::fmt::Write as _;
 
+use super::joined;
 use crate::{Cell, Table};
 
 /// A `tabular` with its title before it.
@@ -11,7 +12,7 @@ pub(super) fn table(table: &Table) -> String {
     let columns: String = (0..table.columns.len()).map(|at| if is_number(at) { 'r' } else { 'l' }).collect();
     let mut text = String::new();
     if !table.title.is_empty() {
-        let _ = write!(text, "\\noindent {}\\par\n", escaped(&table.title));
+        let _ = writeln!(text, "\\noindent {}\\par", escaped(&table.title));
     }
     let _ = write!(text, "\\begin{{tabular}}{{{columns}}}\n\\hline\n");
     let line = |cells: Vec<String>| format!("{} \\\\\n", cells.join(" & "));
@@ -26,7 +27,7 @@ pub(super) fn table(table: &Table) -> String {
 
 /// A paragraph for each note.
 pub(super) fn notes(notes: &[String]) -> String {
-    notes.iter().map(|note| format!("\\par\\noindent\\footnotesize {}\n", escaped(note))).collect()
+    joined(notes.iter().map(|note| format!("\\par\\noindent\\footnotesize {}", escaped(note))))
 }
 
 fn cell(cell: &Cell) -> String {

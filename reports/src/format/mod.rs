@@ -48,16 +48,20 @@ pub fn document(format: Format, tables: &[Table], notes: &[String]) -> String {
         Format::Html => html::page_of_tables(tables, notes),
         Format::Latex => format!("{}{}", rendered.join("\n"), latex::notes(notes)),
         Format::Markdown => {
-            let lines: String = notes.iter().map(|note| format!("- {}\n", escaped_markdown(note))).collect();
+            let lines = joined(notes.iter().map(|note| format!("- {}", escaped_markdown(note))));
             let gap = if notes.is_empty() { "" } else { "\n" };
             format!("{}{gap}{lines}", rendered.join("\n"))
         }
         Format::Table => {
-            let lines: String = notes.iter().map(|note| format!("{note}\n")).collect();
-            format!("{}{lines}", rendered.join("\n"))
+            format!("{}{}", rendered.join("\n"), joined(notes.iter().cloned()))
         }
         Format::Csv | Format::Json => rendered.join("\n"),
     }
+}
+
+/// Each with a newline behind it.
+pub(crate) fn joined(lines: impl Iterator<Item = String>) -> String {
+    lines.fold(String::new(), |text, line| text + &line + "\n")
 }
 
 /// What GitHub would read as markup, taken literally.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Report;
-use crate::format::escaped_markdown;
+use crate::format::{escaped_markdown, joined};
 use crate::{Format, Table};
 
 impl Report {
@@ -49,7 +49,7 @@ impl Report {
             let _ = write!(text, "\n- {}: {}", escaped_markdown(name), escaped_markdown(value));
         }
         // indented, so that nothing in it can end the block
-        let plan: String = self.plan.lines().map(|line| format!("    {line}\n")).collect();
+        let plan = joined(self.plan.lines().map(|line| format!("    {line}")));
         let _ = write!(text, "\n\n## Plan\n\n{plan}");
         text
     }

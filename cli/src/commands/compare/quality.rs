@@ -11,8 +11,11 @@ use crate::commands::eval::{Measured, Text, measure_on};
 use crate::console::Console;
 use crate::model_argument;
 
+/// What is known of a model's quality.
+type Figures = Vec<(Metric, Figure)>;
+
 /// What a run says of itself.
-pub fn told(record: &RunRecord) -> Vec<(Metric, Figure)> {
+pub fn told(record: &RunRecord) -> Figures {
     let Some(quality) = &record.quality else { return Vec::new() };
     let [text, tokens, against] = labels(record, quality);
     let figure =
@@ -50,7 +53,7 @@ pub fn measure_all<'a>(
     text: &Path,
     words: impl Iterator<Item = Option<&'a str>>,
     console: &Console,
-) -> anyhow::Result<Vec<Option<Vec<(Metric, Figure)>>>> {
+) -> anyhow::Result<Vec<Option<Figures>>> {
     let parent =
         arguments.against.as_deref().map(|parent| model_argument::open(parent, console)).transpose()?;
     let progress = console.progress();
@@ -64,12 +67,7 @@ pub fn measure_all<'a>(
     words.map(measure).collect()
 }
 
-fn figures(
-    text: &Text,
-    measured: &Measured,
-    vocabulary: usize,
-    parent: Option<&str>,
-) -> Vec<(Metric, Figure)> {
+fn figures(text: &Text, measured: &Measured, vocabulary: usize, parent: Option<&str>) -> Figures {
     let on_text = format!("{} in contexts of {}", text.name, text.chunks.context());
     let tokens = format!("{on_text}, a vocabulary of {vocabulary}");
     let figure =
