@@ -50,12 +50,12 @@ impl Exit {
     pub fn of_error(error: &anyhow::Error) -> Self {
         if let Some(error) = error.downcast_ref::<CompressError>() {
             return match error {
+                CompressError::Shape(ShapeRequestError::Singular { .. }) => Self::Unusable,
                 CompressError::Request(_)
+                | CompressError::Shape(_)
                 | CompressError::FolderTaken { .. }
                 | CompressError::FolderIsSource { .. } => Self::Usage,
                 CompressError::Allocation(_) => Self::BudgetMissed,
-                CompressError::Shape(ShapeRequestError::Singular { .. }) => Self::Unusable,
-                CompressError::Shape(_) => Self::Usage,
                 CompressError::Vocabulary(error) => Self::of_vocabulary(error),
                 CompressError::Statistics(error) => Self::of_statistics(error),
                 CompressError::Interrupted => Self::Interrupted,
@@ -141,8 +141,9 @@ impl Exit {
 
     fn of_search(error: &SearchError) -> Self {
         match error {
-            SearchError::Study(StudyError::OtherInputs { .. } | StudyError::OtherSpace { .. }) => Self::Usage,
-            SearchError::Limit { .. } | SearchError::EmptySpace => Self::Usage,
+            SearchError::Study(StudyError::OtherInputs { .. } | StudyError::OtherSpace { .. })
+            | SearchError::Limit { .. }
+            | SearchError::EmptySpace => Self::Usage,
             _ => Self::Unusable,
         }
     }

@@ -42,14 +42,13 @@ impl ShapeRequest {
     pub fn check(&self, spec: &ModelSpec) -> Result<(), ShapeRequestError> {
         let layers = spec.layers.len();
         match &self.layers {
-            Layers::All => {}
             // the first and the last layer always stay
             &(Layers::ByDivergence(kept) | Layers::ByInfluence(kept))
                 if kept > layers || kept < layers.min(2) =>
             {
                 return Err(ShapeRequestError::Layers { asked: kept, of: layers });
             }
-            Layers::ByDivergence(_) | Layers::ByInfluence(_) => {}
+            Layers::All | Layers::ByDivergence(_) | Layers::ByInfluence(_) => {}
             Layers::Listed(listed) => {
                 if let Some(&layer) = listed.iter().find(|&&layer| layer >= layers) {
                     return Err(ShapeRequestError::NoSuchLayer { layer, of: layers });
