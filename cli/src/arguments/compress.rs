@@ -7,6 +7,8 @@ use secateur_model::Rounding;
 use secateur_model::types::{Override, TypeChoice};
 use secateur_profiles::ByteSize;
 
+use super::gates::GateArguments;
+
 #[derive(Debug, Args)]
 pub struct CompressArguments {
     /// A model of the Hub (org/name), a Hugging Face folder, a GGUF file, or `demo`
@@ -44,6 +46,8 @@ pub struct CompressArguments {
     /// Print the plan with its exact size and write nothing
     #[arg(long)]
     pub dry_run: bool,
+    #[command(flatten)]
+    pub gates: GateArguments,
 }
 
 /// Which tokens stay.

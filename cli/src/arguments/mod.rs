@@ -6,6 +6,7 @@ mod compare;
 mod compress;
 mod describe;
 mod eval;
+mod gates;
 mod inspect;
 mod profiles;
 mod pull;

@@ -131,7 +131,8 @@ fn workloads(choices: &[TypeChoice], model: &CostModel) -> anyhow::Result<Vec<(S
     choices.iter().map(|choice| Ok((choice.to_string(), model.workload(Some(*choice))?))).collect()
 }
 
-fn runtime_of<'a>(profile: &'a Profile, name: Option<&str>) -> Result<&'a Runtime, WhatIfError> {
+/// The runtime of that name, or the first.
+pub fn runtime_of<'a>(profile: &'a Profile, name: Option<&str>) -> Result<&'a Runtime, WhatIfError> {
     profile.runtime(name).ok_or_else(|| WhatIfError::UnknownRuntime {
         profile: profile.id.clone(),
         found: name.unwrap_or_default().to_owned(),
@@ -180,7 +181,8 @@ fn row(
     }
 }
 
-fn bound_name(bound: Bound) -> &'static str {
+/// As tables name it.
+pub fn bound_name(bound: Bound) -> &'static str {
     match bound {
         Bound::Memory => "memory",
         Bound::Compute => "compute",

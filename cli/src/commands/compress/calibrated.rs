@@ -38,6 +38,10 @@ pub enum CalibratedError {
         "`--rounding rtn` looks at nothing, so types cannot be chosen by what they lose; leave it out, or name a `--type`"
     )]
     RtnChoosesNothing,
+    #[error(
+        "nothing is calibrated on, so no divergence is measured for `--max-kld`; give a budget (`--max-size`), or `--rounding full`"
+    )]
+    NothingMeasures,
 }
 
 /// What is known before anything is written.
