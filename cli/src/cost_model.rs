@@ -146,7 +146,7 @@ impl CostModel {
 }
 
 /// The model as it lies on disk.
-fn stored(checkpoint: &Checkpoint) -> anyhow::Result<Workload> {
+pub fn stored(checkpoint: &Checkpoint) -> anyhow::Result<Workload> {
     let request = TypeRequest { base: TypeChoice::Uniform(TensorType::F32), overrides: Vec::new() };
     let mut tensors = plan_tensors(&checkpoint.spec, &request, |id| checkpoint.stored_type(id))?;
     for tensor in &mut tensors {

@@ -5,6 +5,7 @@ mod cache;
 mod commands;
 mod console;
 mod cost_model;
+mod device;
 mod exit;
 mod fit_report;
 mod hub_settings;

@@ -8,6 +8,7 @@ use schemars::{JsonSchema, Schema};
 use secateur_model::plan::{HfPlan, Plan};
 use secateur_model::{Checkpoint, HubSource};
 use secateur_reports::checks::Check;
+use secateur_reports::report::Device;
 use serde::{Deserialize, Serialize};
 
 use crate::apply::write_gguf;
@@ -94,6 +95,8 @@ pub struct SourceFile {
 /// A finished artifact.
 #[derive(Debug, Clone)]
 pub struct Outcome {
+    /// Whether the divergence is within what is allowed, if that was asked.
+    pub divergence_check: Option<Check>,
     /// As in run.json.
     pub run: RunRecord,
     /// Where it is.
@@ -113,6 +116,10 @@ pub struct Execution<'a> {
     pub parent: Option<&'a Checkpoint>,
     /// Budgets that were set and whether they are kept, for the report.
     pub checks: &'a [Check],
+    /// The largest divergence that is allowed: a larger one is told, and stops nothing.
+    pub max_divergence: Option<f64>,
+    /// What the artifact costs on a device, for the report.
+    pub device: Option<&'a Device>,
 }
 
 /// Carries out a plan: writes the artifact beside its place, checks it, measures it, moves it there. `seed` is recorded.
@@ -164,12 +171,16 @@ pub fn compress(
     staging.write(PLAN_NAME, text.as_bytes())?;
     let card = model_card(checkpoint, plan, quality.as_ref());
     staging.write(CARD_NAME, card.as_bytes())?;
+    let divergence_check =
+        execution.max_divergence.zip(quality.as_ref()).map(|(allowed, quality)| quality.check(allowed));
+    let checks: Vec<Check> = execution.checks.iter().cloned().chain(divergence_check.clone()).collect();
     let told = Told {
         checkpoint,
         plan,
         plan_text: &text,
         seed: execution.seed,
-        checks: execution.checks,
+        checks: &checks,
+        device: execution.device,
         sources: &sources,
         quality: quality.as_ref(),
         distances: &distances,
@@ -202,7 +213,7 @@ pub fn compress(
         .map_err(|error| CompressError::PlanText { reason: error.to_string() })?;
     staging.write(RUN_NAME, &json)?;
     let folder = staging.finish()?;
-    Ok(Outcome { run, folder })
+    Ok(Outcome { divergence_check, run, folder })
 }
 
 fn hash_sources(checkpoint: &Checkpoint) -> Result<Vec<SourceFile>, CompressError> {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use schemars::JsonSchema;
 use secateur_model::{Checkpoint, Tokenizer};
+use secateur_reports::checks::Check;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -38,6 +39,21 @@ pub struct Quality {
     pub bits_per_byte: Estimate,
     /// Mean divergence in each chunk of the text, for paired comparisons.
     pub divergence_of_chunk: Vec<f64>,
+}
+
+impl Quality {
+    /// Whether the divergence is at most `allowed` nats per token.
+    pub fn check(&self, allowed: f64) -> Check {
+        let Estimate { value, error } = self.divergence;
+        let error = error.map_or(String::new(), |error| format!(" ± {error:.4}"));
+        Check {
+            name: "max-kld".to_owned(),
+            kept: value <= allowed,
+            found: format!("{value:.4}"),
+            allowed: format!("at most {allowed:.4}"),
+            reason: format!("measured{error} on {} tokens", self.scored_tokens),
+        }
+    }
 }
 
 /// Measures a written GGUF against its source on sequences of tokens, all of one length.

@@ -3,7 +3,7 @@
 use secateur_model::plan::{Plan, TensorPlan};
 use secateur_model::{Checkpoint, Role};
 use secateur_reports::checks::Check;
-use secateur_reports::report::{Loss, Report, Sample, TensorFate, Totals};
+use secateur_reports::report::{Device, Loss, Report, Sample, TensorFate, Totals};
 
 use crate::artifact::SourceFile;
 use crate::measure::Estimate;
@@ -18,6 +18,7 @@ pub(crate) struct Told<'a> {
     pub plan_text: &'a str,
     pub seed: u64,
     pub checks: &'a [Check],
+    pub device: Option<&'a Device>,
     pub sources: &'a [SourceFile],
     pub quality: Option<&'a Quality>,
     pub distances: &'a [TensorDistance],
@@ -35,6 +36,7 @@ impl Told<'_> {
             before: self.before(),
             after: self.after(),
             loss: self.quality.map(loss),
+            device: self.device.cloned(),
             expected_divergence: self.plan.damage(),
             tensors: self.tensors(),
             remarks: self.remarks(),

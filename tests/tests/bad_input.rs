@@ -297,6 +297,8 @@ fn a_full_disk_leaves_an_earlier_artifact_whole() {
         "./new/out/SHA256SUMS",
         "./new/out/model.gguf",
         "./new/out/plan.yaml",
+        "./new/out/report.html",
+        "./new/out/report.md",
         "./new/out/run.json",
     ];
     assert_eq!(left, expected);

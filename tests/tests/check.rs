@@ -124,3 +124,29 @@ fn what_cannot_be_judged_is_no_success() {
     let none = check(&[&plain, "--max-size", "1MB"]);
     assert_eq!((none.code, none.stderr.contains("not the file")), (3, true), "{}", none.stderr);
 }
+
+#[test]
+fn compress_has_the_same_gates_and_its_report_tells_of_the_device() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let ran = |options: &[&str]| {
+        let all = [&["compress", "demo", "--out", out.to_str().unwrap()], options].concat();
+        binary::run(&all)
+    };
+    let device = ["--profile", "raspberry-pi-5-8gb", "--min-decode", "1e9"];
+    let missed = ran(&[&["--max-size", "580kB", "--max-kld", "0.000001"], &device[..]].concat());
+    assert_eq!(missed.code, 1, "{}", missed.stderr);
+    for limit in ["max-kld", "min-decode"] {
+        assert!(missed.stderr.contains(&format!("budget missed: {limit}")), "{}", missed.stderr);
+    }
+    let page = fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("2 of 3 budgets") && page.contains("On Raspberry Pi 5"), "{page}");
+    let text = fs::read_to_string(out.join("report.md")).unwrap();
+    assert!(text.contains("| max-kld | MISSED |") && text.contains("| max-size | kept |"), "{text}");
+    // the same run is judged the same afterwards
+    let run = out.to_str().unwrap();
+    let later = check(&[&[run, "--max-size", "580kB", "--max-kld", "0.000001"], &device[..]].concat());
+    assert_eq!((later.code, later.stderr.lines().count()), (1, 2), "{}", later.stderr);
+    let none = ran(&["--type", "q4_0", "--max-kld", "0.1"]);
+    assert_eq!((none.code, none.stderr.contains("no divergence is measured")), (2, true), "{}", none.stderr);
+}

@@ -108,7 +108,7 @@ fn what_no_plan_reaches_is_told_with_the_nearest() {
     };
     refused(&["--max-size", "100kB"], 1, &["bytes of model.gguf", "100000 are allowed"]);
     refused(&["--min-decode", "1000000"], 1, &["microseconds per token on raspberry-pi-5-8gb", "nearest"]);
-    refused(&["--max-size", "600kB", "--type", "q4_0"], 2, &["--type", "leave it out"]);
+    refused(&["--max-size", "600kB", "--ffn", "128"], 2, &["--ffn", "leave it out"]);
     refused(&["--max-size", "600kB", "--rounding", "rtn"], 2, &["full rounding, not rtn"]);
     refused(&["--max-size", "600kB", "--time", "soon"], 2, &["90s, 10m or 1h"]);
     let unknown: [&OsStr; 6] =

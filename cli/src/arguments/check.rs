@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use secateur_profiles::ByteSize;
 
-use super::whatif::{positive, seconds};
+use super::gates::GateArguments;
 
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("gate").multiple(true).required(true)
@@ -17,28 +17,12 @@ pub struct CheckArguments {
     /// Largest size of model.gguf, for example 80MB
     #[arg(long, value_name = "SIZE")]
     pub max_size: Option<ByteSize>,
-    /// Largest mean divergence from the parent, in nats per token, as the run has measured it
-    #[arg(long, value_name = "NATS", value_parser = positive)]
-    pub max_kld: Option<f64>,
-    /// Most memory at the peak on the profile's device
-    #[arg(long, value_name = "SIZE", requires = "profile")]
-    pub max_memory: Option<ByteSize>,
-    /// Fewest decoded tokens per second
-    #[arg(long, value_name = "SPEED", value_parser = positive, requires = "profile")]
-    pub min_decode: Option<f64>,
-    /// Fewest prompt tokens per second
-    #[arg(long, value_name = "SPEED", value_parser = positive, requires = "profile")]
-    pub min_prefill: Option<f64>,
-    /// Latest first token, for example 2s
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, requires = "profile")]
-    pub max_ttft: Option<f64>,
-    /// The device of memory and speeds: a profile's id, or its file
-    #[arg(long, value_name = "PROFILE")]
-    pub profile: Option<String>,
     /// An earlier run (its folder or run.json): no larger, and no worse than chance explains
     #[arg(long, value_name = "BASELINE")]
     pub against: Option<String>,
     /// Write the verdicts as JUnit XML
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
+    #[command(flatten)]
+    pub gates: GateArguments,
 }

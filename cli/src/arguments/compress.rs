@@ -9,14 +9,15 @@ use secateur_model::types::{Override, TypeChoice};
 use secateur_model::{Kept, Rounding};
 use secateur_profiles::ByteSize;
 
-use super::TargetArguments;
+use super::EffortArguments;
+use super::gates::GateArguments;
 
 #[derive(Debug, Args)]
 pub struct CompressArguments {
     /// A model of the Hub (org/name), a Hugging Face folder, a GGUF file, or `demo`
     pub model: String,
     /// Type of all matrices (f16, q8_0, q4_k, iq4_nl …) or one of llama.cpp's mixes (q4_k_m …)
-    #[arg(long = "type", value_name = "TYPE", required_unless_present_any = ["max_size", "bits_per_weight", "profiles"])]
+    #[arg(long = "type", value_name = "TYPE", required_unless_present_any = ["max_size", "bits_per_weight", "profile"])]
     pub tensor_type: Option<TypeChoice>,
     /// Type of the matrices whose GGUF name matches, for example ffn_down=q5_k; the first match decides
     #[arg(long = "tensor-type", value_name = "PATTERN=TYPE")]
@@ -36,7 +37,7 @@ pub struct CompressArguments {
     #[command(flatten)]
     pub shape: ShapeArguments,
     #[command(flatten)]
-    pub target: TargetArguments,
+    pub effort: EffortArguments,
     /// How numbers become codes: rtn, weighted, gptq or full [default: full, or with --type rtn]
     #[arg(long, value_name = "METHOD")]
     pub rounding: Option<Rounding>,
@@ -52,6 +53,8 @@ pub struct CompressArguments {
     /// Print the plan with its exact size and write nothing
     #[arg(long)]
     pub dry_run: bool,
+    #[command(flatten)]
+    pub gates: GateArguments,
 }
 
 /// Which tokens stay.

@@ -6,6 +6,7 @@ mod compare;
 mod compress;
 mod describe;
 mod eval;
+mod gates;
 mod inspect;
 mod profiles;
 mod pull;
@@ -23,7 +24,7 @@ pub use eval::EvalArguments;
 pub use inspect::InspectArguments;
 pub use profiles::{ProfilesArguments, ProfilesCommand};
 pub use pull::PullArguments;
-pub use search::{SearchArguments, TargetArguments};
+pub use search::{EffortArguments, SearchArguments};
 pub use whatif::{CacheTypeArgument, Sort, WhatIfArguments, type_choices};
 
 /// Cuts a language model to fit a device.

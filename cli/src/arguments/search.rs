@@ -7,6 +7,8 @@ use clap::{Args, ValueEnum};
 use secateur_profiles::ByteSize;
 use secateur_search::{Limit, Preset};
 
+use super::whatif::positive;
+
 #[derive(Debug, Args)]
 pub struct SearchArguments {
     /// A model of the Hub (org/name), a Hugging Face folder, a GGUF file, or `demo`
@@ -14,8 +16,17 @@ pub struct SearchArguments {
     /// Largest size of model.gguf, for example 80MB
     #[arg(long, value_name = "SIZE")]
     pub max_size: Option<ByteSize>,
+    /// Search for the plan that fits this device (see `secateur profiles list`); may be repeated: the plan fits them all
+    #[arg(long = "profile", value_name = "PROFILE")]
+    pub profiles: Vec<String>,
+    /// Most memory at the peak; never more than an app may use on the device
+    #[arg(long, value_name = "SIZE", requires = "profiles")]
+    pub max_memory: Option<ByteSize>,
+    /// Fewest decoded tokens per second
+    #[arg(long, value_name = "SPEED", requires = "profiles", value_parser = positive)]
+    pub min_decode: Option<f64>,
     #[command(flatten)]
-    pub target: TargetArguments,
+    pub effort: EffortArguments,
     /// A text file, or a folder of .txt and .md files, to calibrate and measure on; may be repeated [default: a mixed text in the program]
     #[arg(long = "text", value_name = "FILE|FOLDER")]
     pub texts: Vec<PathBuf>,
@@ -24,18 +35,10 @@ pub struct SearchArguments {
     pub tokens: usize,
 }
 
-/// Devices, their limits, and how hard to search.
+/// How hard to search.
 #[derive(Debug, Args)]
-pub struct TargetArguments {
-    /// Search for the plan that fits this device (see `secateur profiles list`); may be repeated: the plan fits them all
-    #[arg(long = "profile", value_name = "NAME|FILE")]
-    pub profiles: Vec<String>,
-    /// Most memory at the peak; never more than an app may use on the device
-    #[arg(long, value_name = "SIZE", requires = "profiles")]
-    pub max_memory: Option<ByteSize>,
-    /// Fewest decoded tokens per second
-    #[arg(long, value_name = "TOKENS/S", requires = "profiles", value_parser = speed)]
-    pub min_decode: Option<f64>,
+#[command(next_help_heading = "Search")]
+pub struct EffortArguments {
     /// Tokens of context that memory is reserved for
     #[arg(long, value_name = "TOKENS", default_value_t = 2048)]
     pub context: usize,
@@ -79,7 +82,7 @@ impl PresetArgument {
     }
 }
 
-impl TargetArguments {
+impl EffortArguments {
     /// When to stop measuring.
     pub fn limit(&self) -> Limit {
         match (self.evaluations, self.time) {
@@ -87,13 +90,6 @@ impl TargetArguments {
             (None, Some(time)) => Limit::Time(time),
             (None, None) => Limit::Time(Duration::from_secs(60 * self.search.minutes())),
         }
-    }
-}
-
-fn speed(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(speed) if speed > 0.0 && f64::is_finite(speed) => Ok(speed),
-        _ => Err("expected a number of tokens per second above 0".to_owned()),
     }
 }
 

@@ -6,19 +6,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use secateur_compress::RunRecord;
-use secateur_compress::measure::Estimate;
 use secateur_model::atomic_file::write_file;
-use secateur_profiles::cost::CacheType;
-use secateur_profiles::estimate::estimate;
-use secateur_profiles::{Budget, Usage, Verdict};
+use secateur_profiles::Budget;
 use secateur_reports::checks::{Check, Checks, Judged, Side, regressions};
-use secateur_reports::units;
 
 use super::compare::quality::labels;
 use crate::arguments::CheckArguments;
-use crate::commands::whatif::{USUAL_CONTEXT, USUAL_PROMPT, load_profiles};
+use crate::commands::whatif::load_profiles;
 use crate::console::Console;
 use crate::cost_model::CostModel;
+use crate::device::{Asked, check};
 use crate::exit::Exit;
 use crate::run_record::{self, RunFiles};
 
@@ -87,74 +84,27 @@ fn budgets(
     model: Option<&str>,
     console: &Console,
 ) -> anyhow::Result<Vec<Check>> {
-    let budget = Budget {
-        max_size: arguments.max_size,
-        max_memory: arguments.max_memory,
-        min_decode: arguments.min_decode,
-        min_prefill: arguments.min_prefill,
-        max_ttft: arguments.max_ttft,
-    };
+    let gates = &arguments.gates;
+    let size = Budget { max_size: arguments.max_size, ..Budget::default() };
     let mut checks: Vec<_> =
-        budget.judge(record.gguf_bytes).iter().map(|verdict| check(verdict, "counted")).collect();
-    if let Some(allowed) = arguments.max_kld {
+        size.judge(record.gguf_bytes).iter().map(|verdict| check(verdict, "counted")).collect();
+    if let Some(allowed) = gates.max_kld {
         let Some(quality) = &record.quality else {
             return Err(CheckError::NotMeasured { run: arguments.run.clone() }.into());
         };
-        let Estimate { value: found, error } = quality.divergence;
-        let error = error.map_or(String::new(), |error| format!(" ± {error:.4}"));
-        let reason = format!("measured{error} on {} tokens", quality.scored_tokens);
-        checks.push(check(&Verdict { limit: "max-kld", allowed, found }, &reason));
+        checks.push(quality.check(allowed));
     }
-    if let Some(profile) = &arguments.profile {
+    if let Some(profile) = &gates.profile {
         let Some(model) = model else {
             return Err(CheckError::NoModel { run: arguments.run.clone() }.into());
         };
-        checks.extend(device_checks(&budget, profile, model, console)?);
+        let model = CostModel::open(model, console)?;
+        for profile in load_profiles(std::slice::from_ref(profile))? {
+            let device = Asked::new(&profile, model.context_length())?;
+            checks.extend(device.checks(&gates.budget(), &model.workload(None)?));
+        }
     }
     Ok(checks)
-}
-
-fn device_checks(
-    budget: &Budget,
-    profile: &str,
-    model: &str,
-    console: &Console,
-) -> anyhow::Result<Vec<Check>> {
-    let model = CostModel::open(model, console)?;
-    let context = USUAL_CONTEXT.min(model.context_length());
-    let prompt = USUAL_PROMPT.min(context);
-    let usage = Usage { context, prompt, cache: CacheType::F16, threads: None };
-    let workload = model.workload(None)?;
-    let mut checks = Vec::new();
-    for profile in load_profiles(&[profile.to_owned()])? {
-        // a checked profile has a runtime
-        let Some(runtime) = profile.runtime(None) else { continue };
-        let estimate = estimate(&profile, runtime, &workload, &usage);
-        let reason = format!("estimated for {}, contexts of {context} tokens", profile.id);
-        let verdicts = budget.judge_estimate(&estimate);
-        // the size is judged already, by the file itself
-        let of_device = verdicts.iter().filter(|verdict| verdict.limit != "max-size");
-        checks.extend(of_device.map(|verdict| check(verdict, &reason)));
-    }
-    Ok(checks)
-}
-
-/// A verdict as people read it.
-pub fn check(verdict: &Verdict, reason: &str) -> Check {
-    let shown = |value: f64| match verdict.limit {
-        "max-size" | "max-memory" => units::bytes(value as u64),
-        "max-kld" => format!("{value:.4}"),
-        "max-ttft" => units::seconds(value),
-        _ => format!("{value:.1} tokens/s"),
-    };
-    let side = if verdict.limit.starts_with("min") { "at least" } else { "at most" };
-    Check {
-        name: verdict.limit.to_owned(),
-        kept: verdict.is_kept(),
-        found: shown(verdict.found),
-        allowed: format!("{side} {}", shown(verdict.allowed)),
-        reason: reason.to_owned(),
-    }
 }
 
 fn side(record: &RunRecord) -> Side {

@@ -181,7 +181,8 @@ fn row(
     }
 }
 
-fn bound_name(bound: Bound) -> &'static str {
+/// As tables name it.
+pub fn bound_name(bound: Bound) -> &'static str {
     match bound {
         Bound::Memory => "memory",
         Bound::Compute => "compute",

@@ -31,7 +31,7 @@ impl Format {
     /// The table as text that ends with a newline.
     pub fn render(self, table: &Table) -> String {
         match self {
-            Self::Table => terminal(table),
+            Self::Table => terminal(table, None),
             Self::Markdown => markdown(table),
             Self::Csv => csv(table),
             Self::Html => html::table(table).into_string(),
@@ -77,16 +77,20 @@ pub(crate) fn escaped_markdown(text: &str) -> String {
     escaped
 }
 
-fn titled(table: &Table, prefix: &str, body: &str) -> String {
-    if table.title.is_empty() { format!("{body}\n") } else { format!("{prefix}{}\n{body}\n", table.title) }
+fn titled(title: &str, prefix: &str, body: &str) -> String {
+    if title.is_empty() { format!("{body}\n") } else { format!("{prefix}{title}\n{body}\n") }
 }
 
 /// One line, below the head.
 const STYLE: TableStyle = presets::NOTHING.header_separator(LineStyle::none().fill('─').junction('─'));
 
-fn terminal(table: &Table) -> String {
+/// In so many columns, or as many as the terminal has.
+fn terminal(table: &Table, width: Option<u16>) -> String {
     let mut drawn = comfy_table::Table::new();
     drawn.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic);
+    if let Some(width) = width {
+        drawn.set_width(width);
+    }
     drawn.set_header(table.columns.iter().map(|column| column.title.as_ref()));
     for row in &table.rows {
         drawn.add_row(row.iter().map(marked));
@@ -97,7 +101,7 @@ fn terminal(table: &Table) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    titled(table, "", &drawn.trim_fmt())
+    titled(&table.title, "", &drawn.trim_fmt())
 }
 
 /// A star stays visible without colour.
@@ -118,7 +122,7 @@ fn markdown(table: &Table) -> String {
     });
     lines.push(line(ruler.collect()));
     lines.extend(table.rows.iter().map(|row| line(row.iter().map(bold).collect())));
-    titled(table, "### ", &lines.join("\n"))
+    titled(&escaped_markdown(&table.title), "### ", &lines.join("\n"))
 }
 
 fn csv(table: &Table) -> String {
@@ -186,6 +190,60 @@ mod tests {
         let value: Value = serde_json::from_str(&Format::Json.render(&table())).unwrap();
         assert_eq!(value[0]["bytes"], 98_362_432);
         assert_eq!(value[1]["bytes"], Value::Null);
+    }
+
+    /// A table with long names and many numbers.
+    fn wide() -> Table {
+        let names =
+            ["model", "size", "bpw", "params", "kld", "same_top", "decode@raspberry-pi-5-8gb", "Pareto"];
+        let figure = |shown: &str, best| Cell::Figure { value: 1.0, shown: shown.into(), best };
+        let row = |name: &str| {
+            vec![
+                name.into(),
+                figure("98.4 MB (-12.3 %)", true),
+                Cell::Number(5.85, 2),
+                Cell::Count(134_515_008),
+                figure("0.0109 ± 0.0004 (+0.0010) [2]", true),
+                Cell::Share(0.9512),
+                figure("~41.2 (+3.1 %)", false),
+                "yes".into(),
+            ]
+        };
+        Table {
+            title: "Äpfel & 人工智能".into(),
+            columns: names.map(|name| Column::new(name, name)).to_vec(),
+            rows: vec![row("out/a"), row("HuggingFaceTB/SmolLM2-135M-Instruct@main:q4_k_m"), row("人工智能")],
+        }
+    }
+
+    #[test]
+    fn tables_fit_terminals_of_60_to_200_columns() {
+        for width in 60..=200 {
+            let text = terminal(&wide(), Some(width));
+            let longest = text.lines().map(|line| line.chars().count()).max().unwrap();
+            assert!(longest <= usize::from(width), "{longest} of {width}:\n{text}");
+            // nothing is lost on the way
+            let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).count();
+            assert_eq!(letters(&text), letters(&terminal(&wide(), Some(1000))), "{width}:\n{text}");
+        }
+    }
+
+    #[test]
+    fn every_format_is_as_it_was() {
+        let notes = ["kld: [1] <a> & b".to_owned()];
+        for (name, format, golden) in [
+            ("table.txt", Format::Table, include_str!("golden/table.txt")),
+            ("table.md", Format::Markdown, include_str!("golden/table.md")),
+            ("table.csv", Format::Csv, include_str!("golden/table.csv")),
+            ("table.json", Format::Json, include_str!("golden/table.json")),
+            ("table.html", Format::Html, include_str!("golden/table.html")),
+            ("table.tex", Format::Latex, include_str!("golden/table.tex")),
+        ] {
+            let document = document(format, &[wide()], &notes);
+            // the style has a file of its own
+            let document = document.replace(include_str!("style.css"), "");
+            assert_eq!(document, golden, "{name}");
+        }
     }
 
     #[test]

@@ -11,17 +11,19 @@ impl Report {
     pub fn markdown(&self) -> String {
         let mut text =
             format!("# {}, cut by secateur\n\n{}\n", escaped_markdown(&self.source), self.headline());
-        let mut section = |title: &str, table: &Table| {
-            let _ = write!(text, "\n## {title}\n\n{}", Format::Markdown.render(table));
-        };
         if !self.checks.is_empty() {
-            section("Budgets", &self.verdicts());
+            section(&mut text, "Budgets", &self.verdicts());
         }
-        section("Before and after", &self.before_and_after());
+        section(&mut text, "Before and after", &self.before_and_after());
         if let Some(quality) = self.quality() {
-            section("What was lost", &quality);
+            section(&mut text, "What was lost", &quality);
         }
-        section("Where the bytes went", &self.roles());
+        if let Some(device) = self.on_device() {
+            section(&mut text, &escaped_markdown(&device.title), &device.costs);
+            let causes = Format::Markdown.render(&device.causes);
+            let _ = write!(text, "\n{causes}\n{}\n", escaped_markdown(&device.remark));
+        }
+        section(&mut text, "Where the bytes went", &self.roles());
         if let Some(loss) = &self.loss {
             let _ = write!(
                 text,
@@ -53,4 +55,8 @@ impl Report {
         let _ = write!(text, "\n\n## Plan\n\n{plan}");
         text
     }
+}
+
+fn section(text: &mut String, title: &str, table: &Table) {
+    let _ = write!(text, "\n## {title}\n\n{}", Format::Markdown.render(table));
 }

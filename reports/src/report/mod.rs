@@ -1,5 +1,6 @@
 //! The report that every artifact carries: one record, as a page and as Markdown.
 
+mod device;
 mod heat_map;
 mod markdown;
 mod page;
@@ -24,6 +25,8 @@ pub struct Report {
     pub after: Totals,
     /// What was lost, if it was measured.
     pub loss: Option<Loss>,
+    /// What it costs on a device, if one was named.
+    pub device: Option<Device>,
     /// The divergence that the choice of types expects; an estimate.
     pub expected_divergence: Option<f64>,
     /// Every tensor, in the order of the file.
@@ -69,6 +72,48 @@ pub struct Loss {
     pub perplexity: (WithError, WithError),
     /// Bits for each byte of text, of source and artifact.
     pub bits_per_byte: (WithError, WithError),
+}
+
+/// What source and artifact cost on a device; all of it is estimated.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Device {
+    /// What people call it.
+    pub name: String,
+    /// Its profile.
+    pub profile: String,
+    /// The runtime on it.
+    pub runtime: String,
+    /// Longest context, in tokens.
+    pub context: usize,
+    /// Tokens of the prompt.
+    pub prompt: usize,
+    /// Bytes of memory that an app may use.
+    pub usable_memory: u64,
+    /// Median error of decoding speeds, as a part.
+    pub decode_error: f64,
+    /// Median error of prefill speeds, as a part.
+    pub prefill_error: f64,
+    /// Seconds that a decoded token of the artifact waits, by cause.
+    pub causes: Vec<(String, f64)>,
+    /// What would make decoding faster, and the tokens per second that it gives.
+    pub advice: Option<(String, f64)>,
+    /// The source.
+    pub before: Costs,
+    /// The artifact.
+    pub after: Costs,
+}
+
+/// What a model costs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Costs {
+    /// Bytes at the peak.
+    pub memory: u64,
+    /// Decoded tokens per second.
+    pub decode: f64,
+    /// Prompt tokens per second.
+    pub prefill: f64,
+    /// Seconds to the first token.
+    pub first_token: f64,
 }
 
 /// What became of a tensor.
@@ -147,6 +192,7 @@ pub(crate) mod tests {
             before: Totals { bytes: 1_930_880, parameters: 964_000, vocabulary: 1024, layers },
             after: Totals { bytes: 599_680, parameters: 964_000, vocabulary: 1024, layers },
             loss: None,
+            device: None,
             expected_divergence: Some(0.01),
             tensors,
             samples: vec![Sample {

@@ -18,6 +18,12 @@ impl Report {
             h2 { "Before and after" }
             (table(&self.before_and_after()))
             (self.loss_section())
+            @if let Some(device) = self.on_device() {
+                h2 { (device.title) }
+                (table(&device.costs))
+                (table(&device.causes))
+                p class="soft" { (device.remark) }
+            }
             h2 { "Where the bytes went" }
             (table(&self.roles()))
             h2 { "What every matrix became" }

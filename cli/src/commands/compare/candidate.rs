@@ -3,17 +3,14 @@
 use std::collections::BTreeMap;
 
 use secateur_compress::RunRecord;
-use secateur_profiles::Usage;
-use secateur_profiles::cost::CacheType;
-use secateur_profiles::estimate::estimate;
 use secateur_profiles::profile::Profile;
 use secateur_reports::comparison::{Basis, Candidate, Cost, Figure, Metric};
 
 use super::quality;
 use crate::arguments::CompareArguments;
-use crate::commands::whatif::{USUAL_CONTEXT, USUAL_PROMPT};
 use crate::console::Console;
 use crate::cost_model::CostModel;
+use crate::device::Asked;
 use crate::run_record::{self, RunFiles};
 
 /// Profiles with the names that the user gave them.
@@ -134,17 +131,16 @@ fn add_sizes(candidate: &mut Candidate, bytes: f64, parameters: u64) {
     ]);
 }
 
-/// What each costs on every device, at the longest context that all of them have.
+/// What each costs on every device, at the longest context that all of them have; and what to know about the devices.
 fn estimate_all(subjects: &mut [Subject], devices: &Devices) -> anyhow::Result<Vec<String>> {
     let longest = subjects.iter().filter_map(|subject| subject.model.as_ref()).map(CostModel::context_length);
-    let context = longest.min().unwrap_or(USUAL_CONTEXT).min(USUAL_CONTEXT);
-    let usage = Usage { context, prompt: USUAL_PROMPT.min(context), cache: CacheType::F16, threads: None };
-    for subject in subjects {
-        let Some(model) = &subject.model else { continue };
-        for (name, profile) in devices {
-            // a checked profile has a runtime
-            let Some(runtime) = profile.runtime(None) else { continue };
-            let estimate = estimate(profile, runtime, &model.workload(None)?, &usage);
+    let longest = longest.min().unwrap_or(usize::MAX);
+    let mut remarks = Vec::new();
+    for (name, profile) in devices {
+        let device = Asked::new(profile, longest)?;
+        for Subject { candidate, model, .. } in subjects.iter_mut() {
+            let Some(model) = model else { continue };
+            let estimate = device.estimate(&model.workload(None)?);
             let costs = [
                 (Cost::Decode, estimate.decode),
                 (Cost::Prefill, estimate.prefill),
@@ -152,22 +148,14 @@ fn estimate_all(subjects: &mut [Subject], devices: &Devices) -> anyhow::Result<V
                 (Cost::FirstToken, estimate.first_token),
             ];
             for (cost, value) in costs {
-                let metric = Metric::Cost(cost, name.clone());
-                subject.candidate.figures.insert(metric, Figure::estimated(value));
+                candidate.figures.insert(Metric::Cost(cost, name.clone()), Figure::estimated(value));
             }
             if !estimate.fits() {
-                let remark = format!("does not fit {name} at a context of {context} tokens");
-                subject.candidate.remarks.push(remark);
+                let context = device.usage.context;
+                candidate.remarks.push(format!("does not fit {name} at a context of {context} tokens"));
             }
         }
+        remarks.push(format!("{name}: {}", device.precision()));
     }
-    let remark = |(name, profile): &(String, Profile)| {
-        let runtime = profile.runtime(None)?;
-        Some(format!(
-            "{name}: estimated for {}, contexts of {context} tokens, prompts of {}; half of its decoding speeds are off by more than {} %, of \
-             its prefill speeds by more than {} %",
-            runtime.name, usage.prompt, runtime.decode_error.value, runtime.prefill_error.value
-        ))
-    };
-    Ok(devices.iter().filter_map(remark).collect())
+    Ok(remarks)
 }

@@ -14,8 +14,9 @@ use secateur_model::types::TypeRequest;
 use secateur_model::{Checkpoint, Role, Rounding, TensorId};
 use secateur_profiles::ByteSize;
 
-use crate::arguments::{CompressArguments, TargetArguments};
+use crate::arguments::CompressArguments;
 use crate::cache;
+use crate::commands::search::AskedOfPlan;
 
 /// One sequence of so many is kept for measuring.
 const HELD_OUT_STEP: usize = 8;
@@ -38,6 +39,10 @@ pub enum CalibratedError {
         "`--rounding rtn` looks at nothing, so types cannot be chosen by what they lose; leave it out, or name a `--type`"
     )]
     RtnChoosesNothing,
+    #[error(
+        "nothing is calibrated on, so no divergence is measured for `--max-kld`; give a budget (`--max-size`), or `--rounding full`"
+    )]
+    NothingMeasures,
 }
 
 /// What is known before anything is written.
@@ -125,16 +130,12 @@ fn within_budget(
 }
 
 /// What a search is asked for, in words, and with what it decides.
-pub fn search_intent(
-    max_size: Option<ByteSize>,
-    target: &TargetArguments,
-    texts: &[PathBuf],
-    known: &Known,
-) -> Intent {
-    let mut asked: Vec<String> = target.profiles.iter().map(|profile| format!("profile={profile}")).collect();
+pub fn search_intent(asked_of_plan: &AskedOfPlan, texts: &[PathBuf], known: &Known) -> Intent {
+    let AskedOfPlan { profiles, max_size, max_memory, min_decode, .. } = asked_of_plan;
+    let mut asked: Vec<String> = profiles.iter().map(|profile| format!("profile={profile}")).collect();
     asked.extend(max_size.map(|ByteSize(bytes)| format!("max-size={bytes}")));
-    asked.extend(target.max_memory.map(|ByteSize(bytes)| format!("max-memory={bytes}")));
-    asked.extend(target.min_decode.map(|speed| format!("min-decode={speed}")));
+    asked.extend(max_memory.map(|ByteSize(bytes)| format!("max-memory={bytes}")));
+    asked.extend(min_decode.map(|speed| format!("min-decode={speed}")));
     intent(texts, asked, Rounding::Full, known)
 }
 

@@ -1,6 +1,7 @@
 //! `secateur compress`
 
 mod calibrated;
+mod gates;
 mod searched;
 mod shape;
 mod vocabulary;
@@ -12,18 +13,17 @@ use secateur_compress::{Execution, Outcome, compress, peak_memory};
 use secateur_model::header_spec::lost_in_gguf;
 use secateur_model::plan::{HfPlan, Plan, TensorPlan};
 use secateur_model::{Checkpoint, Role, TensorType};
-use secateur_profiles::{Budget, ByteSize, Verdict};
+use secateur_reports::checks::Check;
 use secateur_reports::compression::{
     Change, Compression, Fallback, MeasuredQuality, SmallerShape, SmallerVocabulary,
 };
 
 use crate::arguments::CompressArguments;
-use crate::commands::check::check;
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::model_argument;
 use calibrated::prepare;
-use searched::search_plan;
+use searched::{is_searched, search_plan};
 use shape::cut_shape;
 use vocabulary::cut_vocabulary;
 
@@ -36,25 +36,33 @@ pub fn run(arguments: &CompressArguments, seed: u64, console: &Console) -> anyho
     let source_bytes = checkpoint.tensor_bytes();
     let (checkpoint, vocabulary) = cut_vocabulary(arguments, checkpoint)?;
     let progress = console.progress();
-    let (shaped, prepared) = if arguments.target.profiles.is_empty() {
+    let (shaped, prepared) = if is_searched(arguments) {
+        search_plan(arguments, checkpoint, seed, &progress)?
+    } else {
         let shaped = cut_shape(arguments, checkpoint, seed, &progress)?;
         let prepared = prepare(arguments, &shaped.checkpoint, seed, &progress)?;
         (shaped, prepared)
-    } else {
-        search_plan(arguments, checkpoint, seed, &progress)?
     };
     let checkpoint = shaped.checkpoint;
     let plan = &prepared.plan;
-    let budget = Budget { max_size: arguments.max_size, ..Budget::default() };
-    let verdicts = budget.judge(plan.gguf_bytes);
+    let no_text = prepared.held_out.is_empty() && shaped.held_out.is_empty();
+    if arguments.gates.max_kld.is_some() && no_text {
+        return Err(CalibratedError::NothingMeasures.into());
+    }
+    let (mut checks, device) = gates::judge(arguments, &checkpoint, plan)?;
     let mut record = planned(&checkpoint, plan, source_bytes, vocabulary, shaped.told);
     match &arguments.out {
         Some(folder) if !arguments.dry_run => {
             let rounded = prepared.round(&checkpoint, &progress)?;
-            let held_out = if prepared.held_out.is_empty() { &shaped.held_out } else { &prepared.held_out };
-            let parent = shaped.parent.as_ref();
-            let checks: Vec<_> = verdicts.iter().map(|verdict| check(verdict, "counted")).collect();
-            let execution = Execution { seed, rounded: rounded.as_ref(), held_out, parent, checks: &checks };
+            let execution = Execution {
+                seed,
+                rounded: rounded.as_ref(),
+                held_out: if prepared.held_out.is_empty() { &shaped.held_out } else { &prepared.held_out },
+                parent: shaped.parent.as_ref(),
+                checks: &checks,
+                max_divergence: arguments.gates.max_kld,
+                device: device.as_ref(),
+            };
             let outcome = compress(&checkpoint, plan, folder, &execution, &progress)?;
             drop(progress);
             if let Some(rounded) = rounded {
@@ -64,6 +72,7 @@ pub fn run(arguments: &CompressArguments, seed: u64, console: &Console) -> anyho
                 // it is in the cache: what stays behind is only space
                 let _ = std::fs::remove_file(repaired);
             }
+            checks.extend(outcome.divergence_check.clone());
             add_outcome(&mut record, &outcome, started);
             console.result(&record, &[record.table()])?;
         }
@@ -75,25 +84,18 @@ pub fn run(arguments: &CompressArguments, seed: u64, console: &Console) -> anyho
     for note in record.notes() {
         console.note(&note);
     }
-    Ok(announce(&verdicts, console))
+    Ok(announce(&checks, console))
 }
 
-fn announce(verdicts: &[Verdict], console: &Console) -> Exit {
-    let missed: Vec<_> = verdicts.iter().filter(|verdict| !verdict.is_kept()).collect();
-    for verdict in &missed {
+fn announce(checks: &[Check], console: &Console) -> Exit {
+    let missed = || checks.iter().filter(|check| !check.kept);
+    for check in missed() {
         console.note(&format!(
-            "budget missed: {} is {}, model.gguf has {}",
-            verdict.limit,
-            shown(verdict.allowed as u64),
-            shown(verdict.found as u64)
+            "budget missed: {}: found {}, allowed is {}",
+            check.name, check.found, check.allowed
         ));
     }
-    if missed.is_empty() { Exit::Done } else { Exit::BudgetMissed }
-}
-
-fn shown(bytes: u64) -> String {
-    let ByteSize(bytes) = ByteSize(bytes);
-    secateur_reports::units::bytes(bytes)
+    if missed().next().is_none() { Exit::Done } else { Exit::BudgetMissed }
 }
 
 fn planned(

@@ -6,9 +6,27 @@ use secateur_model::{Checkpoint, Rounding};
 use super::calibrated::{Known, Prepared, know, search_intent};
 use super::shape::{Shaped, told};
 use crate::arguments::CompressArguments;
-use crate::commands::search::target;
+use crate::commands::search::{AskedOfPlan, effort};
 use crate::console::Bar;
 use crate::plans::{PlanError, search};
+
+/// True if the plan is to be searched: for a device, with nothing said that decides it. With a type, a device only judges.
+pub fn is_searched(arguments: &CompressArguments) -> bool {
+    let decided = arguments.tensor_type.is_some() || arguments.bits_per_weight.is_some();
+    arguments.gates.profile.is_some() && !decided
+}
+
+/// What a plan is asked for.
+fn asked(arguments: &CompressArguments) -> AskedOfPlan<'_> {
+    let gates = &arguments.gates;
+    AskedOfPlan {
+        profiles: gates.profile.as_slice(),
+        max_size: arguments.max_size,
+        max_memory: gates.max_memory,
+        min_decode: gates.min_decode,
+        context: arguments.effort.context,
+    }
+}
 
 /// Searches, and gives the model in the shape that was found with its plan.
 pub fn search_plan(
@@ -18,10 +36,12 @@ pub fn search_plan(
     progress: &Bar,
 ) -> anyhow::Result<(Shaped, Prepared)> {
     check(arguments)?;
-    let (limits, devices, effort) = target(&arguments.target, arguments.max_size, seed)?;
+    let asked = asked(arguments);
+    let (limits, devices) = asked.resolved()?;
+    let effort = effort(&arguments.effort, seed);
     let (known, held_out) = know(&arguments.texts, arguments.tokens, &checkpoint, seed, progress)?;
     let Known { statistics, knowledge } = &known;
-    let intent = search_intent(arguments.max_size, &arguments.target, &arguments.texts, &known);
+    let intent = search_intent(&asked, &arguments.texts, &known);
     let found =
         search(&checkpoint, (statistics, knowledge), &intent, (&limits, &devices), &effort, progress)?;
     for line in found.record.notes() {
@@ -44,9 +64,7 @@ pub fn search_plan(
 /// Options that decide what the search is to decide.
 fn check(arguments: &CompressArguments) -> Result<(), PlanError> {
     let decided = [
-        (arguments.tensor_type.is_some(), "--type"),
         (!arguments.overrides.is_empty(), "--tensor-type"),
-        (arguments.bits_per_weight.is_some(), "--bits-per-weight"),
         (arguments.shape.are_given(), "--layers, --keep-layers, --heads or --ffn"),
         (arguments.imatrix.is_some(), "--imatrix"),
     ];

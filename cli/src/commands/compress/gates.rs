@@ -1,0 +1,33 @@
+//! Budgets that a plan can be judged by before it is carried out.
+
+use secateur_model::Checkpoint;
+use secateur_model::plan::Plan;
+use secateur_profiles::Budget;
+use secateur_profiles::cost::Workload;
+use secateur_reports::checks::Check;
+use secateur_reports::report::Device;
+
+use crate::arguments::CompressArguments;
+use crate::commands::whatif::load_profiles;
+use crate::cost_model::stored;
+use crate::device::{Asked, check};
+
+/// The size by counting; memory and speeds on the profile's device, which the report tells too, by estimates.
+pub fn judge(
+    arguments: &CompressArguments,
+    checkpoint: &Checkpoint,
+    plan: &Plan,
+) -> anyhow::Result<(Vec<Check>, Option<Device>)> {
+    let size = Budget { max_size: arguments.max_size, ..Budget::default() };
+    let mut checks: Vec<_> =
+        size.judge(plan.gguf_bytes).iter().map(|verdict| check(verdict, "counted")).collect();
+    let Some(name) = &arguments.gates.profile else { return Ok((checks, None)) };
+    let mut report = None;
+    for profile in load_profiles(std::slice::from_ref(name))? {
+        let device = Asked::new(&profile, checkpoint.spec.context_length)?;
+        let artifact = Workload::new(&checkpoint.spec, &plan.tensors, plan.gguf_bytes);
+        checks.extend(device.checks(&arguments.gates.budget(), &artifact));
+        report = Some(device.report(&stored(checkpoint)?, &artifact));
+    }
+    Ok((checks, report))
+}
