@@ -12,19 +12,19 @@ use secateur_compress::vocabulary::VocabularyError;
 use secateur_hub::{HubError, IdError};
 use secateur_model::ModelError;
 use secateur_model::types::RequestError;
+use secateur_plans::PlansError;
 use secateur_profiles::profile::ProfileError;
 use secateur_search::{SearchError, StudyError};
 
 use crate::cache::NoCacheFolder;
 use crate::commands::check::CheckError;
 use crate::commands::compare::CompareError;
-use crate::commands::compress::CalibratedError;
+use crate::commands::compress::{CalibratedError, SearchedError};
 use crate::commands::eval::EvalError;
 use crate::commands::profiles::ProfilesError;
 use crate::commands::whatif::WhatIfError;
 use crate::cost_model::MixError;
 use crate::model_argument::ModelArgumentError;
-use crate::plans::PlanError;
 use crate::run_record::RunRecordError;
 
 /// How the program ends.
@@ -49,30 +49,17 @@ impl Exit {
     /// The class of an error.
     pub fn of_error(error: &anyhow::Error) -> Self {
         if let Some(error) = error.downcast_ref::<CompressError>() {
-            return match error {
-                CompressError::Shape(ShapeRequestError::Singular { .. }) => Self::Unusable,
-                CompressError::Request(_)
-                | CompressError::Shape(_)
-                | CompressError::FolderTaken { .. }
-                | CompressError::FolderIsSource { .. } => Self::Usage,
-                CompressError::Allocation(_) => Self::BudgetMissed,
-                CompressError::Vocabulary(error) => Self::of_vocabulary(error),
-                CompressError::Statistics(error) => Self::of_statistics(error),
-                CompressError::Interrupted => Self::Interrupted,
-                CompressError::Verification(_) => Self::VerificationFailed,
-                _ => Self::Unusable,
-            };
+            return Self::of_compress(error);
         }
-        if let Some(error) = error.downcast_ref::<PlanError>() {
+        if let Some(error) = error.downcast_ref::<PlansError>() {
             return match error {
-                PlanError::NothingFits { .. } => Self::BudgetMissed,
+                PlansError::NothingFits { .. } => Self::BudgetMissed,
+                PlansError::Search(error) => Self::of_search(error),
+                PlansError::Compress(error) => Self::of_compress(error),
                 _ => Self::Usage,
             };
         }
-        if let Some(error) = error.downcast_ref::<SearchError>() {
-            return Self::of_search(error);
-        }
-        if error.is::<CalibratedError>() {
+        if error.is::<CalibratedError>() || error.is::<SearchedError>() {
             return Self::Usage;
         }
         if let Some(error) = error.downcast_ref::<MeasureError>() {
@@ -137,6 +124,22 @@ impl Exit {
             return Self::Usage;
         }
         Self::Bug
+    }
+
+    fn of_compress(error: &CompressError) -> Self {
+        match error {
+            CompressError::Shape(ShapeRequestError::Singular { .. }) => Self::Unusable,
+            CompressError::Request(_)
+            | CompressError::Shape(_)
+            | CompressError::FolderTaken { .. }
+            | CompressError::FolderIsSource { .. } => Self::Usage,
+            CompressError::Allocation(_) => Self::BudgetMissed,
+            CompressError::Vocabulary(error) => Self::of_vocabulary(error),
+            CompressError::Statistics(error) => Self::of_statistics(error),
+            CompressError::Interrupted => Self::Interrupted,
+            CompressError::Verification(_) => Self::VerificationFailed,
+            _ => Self::Unusable,
+        }
     }
 
     fn of_search(error: &SearchError) -> Self {

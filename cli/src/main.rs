@@ -10,8 +10,8 @@ mod exit;
 mod fit_report;
 mod hub_settings;
 mod model_argument;
-mod plans;
 mod run_record;
+mod searching;
 mod transfer;
 
 use std::process::ExitCode;

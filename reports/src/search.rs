@@ -40,7 +40,7 @@ pub struct PlanRow {
     pub predicted: f64,
     /// The same, corrected by what was measured.
     pub expected: f64,
-    /// What was measured while searching, with rounding by importance.
+    /// What was measured while searching, each matrix rounded by itself.
     pub measured: Option<f64>,
     /// Its standard error.
     pub measured_error: Option<f64>,
@@ -108,7 +108,7 @@ impl SearchRecord {
         )];
         if let (Some(first), Some(last)) = (self.history.first(), self.history.last()) {
             notes.push(format!(
-                "best after the first round {:.4}, after the last {:.4} nats per token (rounded by importance only), {}",
+                "best after the first round {:.4}, after the last {:.4} nats per token (each matrix rounded by itself), {}",
                 first.best,
                 last.best,
                 units::seconds(last.seconds)

@@ -16,7 +16,7 @@ use secateur_profiles::ByteSize;
 
 use crate::arguments::CompressArguments;
 use crate::cache;
-use crate::commands::search::AskedOfPlan;
+use crate::searching::AskedOfPlan;
 
 /// One sequence of so many is kept for measuring.
 const HELD_OUT_STEP: usize = 8;

@@ -28,6 +28,7 @@ use shape::cut_shape;
 use vocabulary::cut_vocabulary;
 
 pub use calibrated::{CalibratedError, Known, know, search_intent};
+pub use searched::SearchedError;
 
 /// Plans, and unless this is a dry run, writes the artifact.
 pub fn run(arguments: &CompressArguments, seed: u64, console: &Console) -> anyhow::Result<Exit> {

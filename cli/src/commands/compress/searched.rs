@@ -2,13 +2,22 @@
 
 use secateur_compress::shape::Importance;
 use secateur_model::{Checkpoint, Rounding};
+use secateur_plans::{Searched, Subject};
 
 use super::calibrated::{Known, Prepared, know, search_intent};
 use super::shape::{Shaped, told};
 use crate::arguments::CompressArguments;
-use crate::commands::search::{AskedOfPlan, effort};
 use crate::console::Bar;
-use crate::plans::{PlanError, search};
+use crate::searching::{AskedOfPlan, Target};
+
+/// An option that does not go with a search.
+#[derive(Debug, thiserror::Error)]
+pub enum SearchedError {
+    #[error("a search wants to write its plan with full rounding, not {found}; leave `--rounding` out")]
+    Rounding { found: String },
+    #[error("`{option}` decides what the search is to decide; leave it out, or leave `--profile` out")]
+    Decided { option: &'static str },
+}
 
 /// True if the plan is to be searched: for a device, with nothing said that decides it. With a type, a device only judges.
 pub fn is_searched(arguments: &CompressArguments) -> bool {
@@ -37,42 +46,39 @@ pub fn search_plan(
 ) -> anyhow::Result<(Shaped, Prepared)> {
     check(arguments)?;
     let asked = asked(arguments);
-    let (limits, devices) = asked.resolved()?;
-    let effort = effort(&arguments.effort, seed);
+    let target = Target::new(&asked, &arguments.effort, seed)?;
     let (known, held_out) = know(&arguments.texts, arguments.tokens, &checkpoint, seed, progress)?;
-    let Known { statistics, knowledge } = &known;
     let intent = search_intent(&asked, &arguments.texts, &known);
+    let Known { statistics, knowledge } = &known;
     let found =
-        search(&checkpoint, (statistics, knowledge), &intent, (&limits, &devices), &effort, progress)?;
+        target.search(Subject { whole: &checkpoint, statistics, knowledge, intent: &intent }, progress)?;
     for line in found.record.notes() {
         progress.note(&line);
     }
-    let told = found
-        .model
-        .shape()
-        .map(|shape| told(&checkpoint.spec, &found.model.spec, shape, Importance::Obs.name()));
+    let Searched { plan, model, is_cut, .. } = found.searched;
+    let told = model.shape().map(|shape| told(&checkpoint.spec, &model.spec, shape, Importance::Obs.name()));
     let shaped = Shaped {
-        checkpoint: found.model,
-        parent: found.is_cut.then_some(checkpoint),
+        checkpoint: model,
+        parent: is_cut.then_some(checkpoint),
         held_out: Vec::new(),
         repaired: found.repaired,
         told,
     };
-    Ok((shaped, Prepared { plan: found.plan, held_out, knowledge: Some(known), importance: None }))
+    Ok((shaped, Prepared { plan, held_out, knowledge: Some(known), importance: None }))
 }
 
 /// Options that decide what the search is to decide.
-fn check(arguments: &CompressArguments) -> Result<(), PlanError> {
+fn check(arguments: &CompressArguments) -> Result<(), SearchedError> {
     let decided = [
         (!arguments.overrides.is_empty(), "--tensor-type"),
         (arguments.shape.are_given(), "--layers, --keep-layers, --heads or --ffn"),
         (arguments.imatrix.is_some(), "--imatrix"),
     ];
     if let Some(&(_, option)) = decided.iter().find(|(is_given, _)| *is_given) {
-        return Err(PlanError::Decided { option });
+        return Err(SearchedError::Decided { option });
     }
     match arguments.rounding {
         None | Some(Rounding::Full) => Ok(()),
-        Some(other) => Err(PlanError::Rounding { found: other.to_string() }),
+        Some(other) => Err(SearchedError::Rounding { found: other.to_string() }),
     }
 }

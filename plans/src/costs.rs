@@ -20,6 +20,7 @@ pub struct Limits {
 /// A device to fit.
 #[derive(Debug, Clone)]
 pub struct Device {
+    /// Its name.
     pub name: String,
     hardware: Hardware,
     runtime: Runtime,
@@ -43,36 +44,45 @@ impl Device {
     }
 
     /// Names of its two costs.
-    pub fn quantities(&self) -> [String; 2] {
+    pub(crate) fn quantities(&self) -> [String; 2] {
         [format!("bytes of memory on {}", self.name), format!("microseconds per token on {}", self.name)]
     }
 
     /// Their limits.
-    pub fn limits(&self, limits: &Limits) -> [Option<f64>; 2] {
+    pub(crate) fn limits(&self, limits: &Limits) -> [Option<f64>; 2] {
         let usable = self.hardware.usable_memory.value * GIB;
         let memory = limits.memory.map_or(usable, |asked| usable.min(asked as f64));
         [Some(memory), limits.decode.map(|tokens| 1e6 / tokens)]
     }
 
-    /// What a shape costs before any matrix is counted: memory, microseconds.
-    pub fn base(&self, spec: &ModelSpec) -> [f64; 2] {
-        let nothing = Workload::new(spec, &[], 0);
+    /// What a shape costs before any matrix is counted, `rest` bytes of its file being no matrices: memory, microseconds.
+    pub(crate) fn base(&self, spec: &ModelSpec, rest: u64) -> [f64; 2] {
+        let nothing = Workload::new(spec, &[], rest);
         let own = self.runtime.own_memory.value * MIB;
-        let memory = MemoryUse::new(&nothing, self.context, CacheType::F16, 1.0, own).total();
+        let in_memory = self.runtime.weights_in_memory.value;
+        let memory = MemoryUse::new(&nothing, self.context, CacheType::F16, in_memory, own).total();
         let time = decode(&self.machine, &nothing, self.context as f64 / 2.0, CacheType::F16).total();
         [memory, time * 1e6]
     }
 
-    /// What a matrix adds: memory, microseconds.
-    pub fn matrix(&self, spec: &ModelSpec, id: TensorId, tensor_type: TensorType, bytes: u64) -> [f64; 2] {
+    /// What a matrix adds that takes `bytes` of the file, padding included: memory, microseconds.
+    pub(crate) fn matrix(
+        &self,
+        spec: &ModelSpec,
+        id: TensorId,
+        tensor_type: TensorType,
+        bytes: u64,
+    ) -> [f64; 2] {
         let memory = bytes as f64 * self.runtime.weights_in_memory.value;
         // a token embedding of its own is looked up, not multiplied by
         if id.role == Role::TokenEmbedding && !spec.tied_embeddings {
             return [memory, 0.0];
         }
         let weights = spec.shape(id).map_or(0.0, |shape| shape.iter().product::<usize>() as f64);
+        // padding is not read
+        let read = weights * tensor_type.bits_per_weight() / 8.0;
         let format: WeightFormat = tensor_type.into();
-        let reading = bytes as f64 / self.machine.bandwidth;
+        let reading = read / self.machine.bandwidth;
         let unpacking = weights * self.machine.decode[format.index()];
         [memory, reading.max(unpacking) * 1e6]
     }

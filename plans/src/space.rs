@@ -1,22 +1,24 @@
 //! What can be chosen: the shape, and the type of every matrix.
 
+use std::collections::BTreeMap;
+
 use secateur_compress::allocation::{Choice, MatrixOptions};
 use secateur_model::types::fallback;
-use secateur_model::{TensorId, TensorType};
+use secateur_model::{ModelSpec, TensorId};
 use secateur_search::{Genome, SearchError, Space, Unit};
 
-use super::shapes::Shape;
+use crate::shapes::Shape;
 
 /// The unit that is the shape; matrices come after it.
-pub const SHAPE: usize = 0;
+pub(crate) const SHAPE: usize = 0;
 
 /// The choices of a model.
-pub struct Choices {
+pub(crate) struct Choices {
     pub space: Space,
     /// Of the whole model: unit `1 + index` is the type of matrix `index`.
     pub matrices: Vec<MatrixOptions>,
     /// Of every shape and matrix, the matrix it became; nothing where its layer is gone.
-    pub becomes: Vec<Vec<Option<TensorId>>>,
+    becomes: Vec<Vec<Option<TensorId>>>,
 }
 
 impl Choices {
@@ -47,7 +49,7 @@ impl Choices {
     pub fn choice(
         &self,
         shape: usize,
-        spec: &secateur_model::ModelSpec,
+        spec: &ModelSpec,
         matrix: usize,
         level: usize,
     ) -> Option<(TensorId, Choice)> {
@@ -64,15 +66,26 @@ impl Choices {
         Some((id, Choice { tensor_type, bytes, damage }))
     }
 
-    /// Shape and types of a plan.
-    pub fn types(&self, shapes: &[Shape], genome: &Genome) -> (usize, Vec<(TensorId, TensorType)>) {
-        let shape = genome.level(SHAPE);
+    /// What each matrix of a plan is.
+    pub fn of_plan(&self, shapes: &[Shape], genome: &Genome) -> BTreeMap<TensorId, Choice> {
+        self.of_levels(shapes, genome.level(SHAPE), |matrix| genome.level(1 + matrix))
+    }
+
+    /// What each matrix of a shape is in its first type.
+    pub fn of_shape_alone(&self, shapes: &[Shape], shape: usize) -> BTreeMap<TensorId, Choice> {
+        self.of_levels(shapes, shape, |_| 0)
+    }
+
+    fn of_levels(
+        &self,
+        shapes: &[Shape],
+        shape: usize,
+        level: impl Fn(usize) -> usize,
+    ) -> BTreeMap<TensorId, Choice> {
         let spec = &shapes[shape].spec;
-        let of = |matrix: usize| {
-            let (id, choice) = self.choice(shape, spec, matrix, genome.level(1 + matrix))?;
-            Some((id, choice.tensor_type))
-        };
-        (shape, (0..self.matrices.len()).filter_map(of).collect())
+        (0..self.matrices.len())
+            .filter_map(|matrix| self.choice(shape, spec, matrix, level(matrix)))
+            .collect()
     }
 }
 

@@ -2,9 +2,9 @@
 
 use secateur_search::{Costs, Genome, Prediction, Space, Surrogate};
 
-use super::costs::Device;
-use super::shapes::Shape;
-use super::space::{Choices, SHAPE};
+use crate::costs::Device;
+use crate::shapes::Shape;
+use crate::space::{Choices, SHAPE};
 
 /// What a shape costs before any matrix is counted, and what it loses by itself.
 #[derive(Debug, Clone)]
@@ -13,7 +13,7 @@ struct Base {
     costs: Vec<f64>,
 }
 
-/// Sums of tables.
+/// Predicts plans as sums over their matrices: what each loses by itself, and what its bytes cost.
 pub struct Predictor {
     quantities: Vec<String>,
     bases: Vec<Base>,
@@ -23,7 +23,7 @@ pub struct Predictor {
 
 impl Predictor {
     /// `damages` are what the shapes lose by themselves, `rests` the bytes of their files that are no matrices.
-    pub fn new(
+    pub(crate) fn new(
         choices: &Choices,
         shapes: &[Shape],
         damages: &[f64],
@@ -33,11 +33,10 @@ impl Predictor {
         let mut quantities = vec!["bytes of model.gguf".to_owned()];
         quantities.extend(devices.iter().flat_map(Device::quantities));
         let base = |shape: usize| {
-            let rest = rests[shape] as f64;
-            let mut costs = vec![rest];
+            let rest = rests[shape];
+            let mut costs = vec![rest as f64];
             for device in devices {
-                let [memory, time] = device.base(&shapes[shape].spec);
-                costs.extend([memory + rest, time]);
+                costs.extend(device.base(&shapes[shape].spec, rest));
             }
             Base { damage: damages[shape], costs }
         };

@@ -1,6 +1,6 @@
 //! The shapes that a search may choose from, each repaired when it is first looked at.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
 use secateur_compress::CompressError;
@@ -9,8 +9,6 @@ use secateur_compress::shape::{choose_widths, drop_by_divergence, repair, repair
 use secateur_compress::statistics::Statistics;
 use secateur_model::shape::{Repair, ShapePlan};
 use secateur_model::{Checkpoint, ModelSpec};
-
-use crate::cache;
 
 /// Widths of the feed-forward part, in twelfths of the model's.
 const TWELFTHS: [usize; 4] = [11, 10, 9, 8];
@@ -23,7 +21,7 @@ const LAYER_SHARES: [usize; 2] = [15, 8];
 
 /// A shape that may be chosen.
 #[derive(Debug, Clone)]
-pub struct Shape {
+pub(crate) struct Shape {
     /// In words.
     pub name: String,
     /// What stays; nothing for the model as it is.
@@ -33,10 +31,12 @@ pub struct Shape {
 }
 
 /// The shapes of one model.
-pub struct Shapes<'a> {
-    pub whole: &'a Checkpoint,
+pub(crate) struct Shapes<'a> {
+    whole: &'a Checkpoint,
     statistics: &'a Statistics,
     pub all: Vec<Shape>,
+    /// The folder where repaired tensors are kept.
+    pub cache: PathBuf,
     ready: Vec<OnceLock<Checkpoint>>,
     repaired: Mutex<Vec<PathBuf>>,
 }
@@ -46,6 +46,7 @@ impl<'a> Shapes<'a> {
     pub fn new(
         whole: &'a Checkpoint,
         statistics: &'a Statistics,
+        cache: &Path,
         progress: &dyn Progress,
     ) -> Result<Self, CompressError> {
         let mut plans = narrower(whole, statistics, progress)?;
@@ -57,7 +58,8 @@ impl<'a> Shapes<'a> {
             all.push(Shape { name: in_words(&whole.spec, &spec), plan: Some(plan), spec });
         }
         let ready = all.iter().map(|_| OnceLock::new()).collect();
-        Ok(Self { whole, statistics, all, ready, repaired: Mutex::new(Vec::new()) })
+        let (cache, repaired) = (cache.to_owned(), Mutex::new(Vec::new()));
+        Ok(Self { whole, statistics, all, cache, ready, repaired })
     }
 
     /// The model in a shape, without repair.
@@ -69,7 +71,7 @@ impl<'a> Shapes<'a> {
     }
 
     /// The model in a shape, repaired.
-    pub fn model(&self, shape: usize) -> anyhow::Result<&Checkpoint> {
+    pub fn model(&self, shape: usize) -> Result<&Checkpoint, CompressError> {
         if let Some(model) = self.ready[shape].get() {
             return Ok(model);
         }
@@ -80,8 +82,8 @@ impl<'a> Shapes<'a> {
         Ok(self.ready[shape].get_or_init(|| model))
     }
 
-    fn repaired(&self, plan: &ShapePlan, shape: usize) -> anyhow::Result<Checkpoint> {
-        let path = repaired_path(&cache::folder()?, plan, self.statistics)?;
+    fn repaired(&self, plan: &ShapePlan, shape: usize) -> Result<Checkpoint, CompressError> {
+        let path = repaired_path(&self.cache, plan, self.statistics)?;
         if !path.is_file() {
             repair(self.whole, &self.bare(shape)?, plan, self.statistics, &path, &Silent)?;
         }

@@ -1,0 +1,111 @@
+//! A search from the command line: its limits, devices and effort, and what it found as a record.
+
+use secateur_plans::{Device, Effort, Limits, Plans, Searched, Subject};
+use secateur_profiles::ByteSize;
+use secateur_reports::search::{PlanRow, SearchRecord, StepRow};
+use secateur_search::{Candidate, Stopped, Surrogate as _};
+
+use crate::arguments::EffortArguments;
+use crate::cache;
+use crate::commands::whatif::{load_profiles, runtime_of};
+use crate::console::{Bar, SearchProgress};
+
+/// What a search is for, and how hard it tries.
+pub struct Target {
+    limits: Limits,
+    devices: Vec<Device>,
+    effort: Effort,
+}
+
+/// What a search found.
+pub struct Found {
+    pub searched: Searched,
+    pub record: SearchRecord,
+    /// Files of repaired tensors in the cache.
+    pub repaired: Vec<std::path::PathBuf>,
+}
+
+/// What a plan is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct AskedOfPlan<'a> {
+    pub profiles: &'a [String],
+    pub max_size: Option<ByteSize>,
+    pub max_memory: Option<ByteSize>,
+    pub min_decode: Option<f64>,
+    pub context: usize,
+}
+
+impl Target {
+    /// What the options mean.
+    pub fn new(asked: &AskedOfPlan, arguments: &EffortArguments, seed: u64) -> anyhow::Result<Self> {
+        let bytes = |size: Option<ByteSize>| size.map(|ByteSize(bytes)| bytes);
+        let limits =
+            Limits { size: bytes(asked.max_size), memory: bytes(asked.max_memory), decode: asked.min_decode };
+        let devices = load_profiles(asked.profiles)?
+            .iter()
+            .map(|profile| Ok(Device::new(profile, runtime_of(profile, None)?, asked.context)))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let effort = Effort {
+            preset: arguments.search.preset(),
+            limit: arguments.limit(),
+            seed,
+            study: arguments.study.clone(),
+        };
+        Ok(Self { limits, devices, effort })
+    }
+
+    /// Finds the best plan of a model.
+    pub fn search(&self, subject: Subject, progress: &Bar) -> anyhow::Result<Found> {
+        let plans = Plans::new(subject, &self.devices, &cache::folder()?, progress)?;
+        let searching = SearchProgress::new(progress, self.effort.limit);
+        let searched = plans.search(&self.limits, &self.effort, &searching)?;
+        if let Some(damage) = searched.damaged {
+            progress.note(&format!(
+                "{} lines of the study were damaged, the first is line {}; the others are used",
+                damage.lines, damage.first_line
+            ));
+        }
+        let record = record(&plans, &searched);
+        Ok(Found { record, repaired: plans.repaired(), searched })
+    }
+}
+
+fn record(plans: &Plans, searched: &Searched) -> SearchRecord {
+    let Searched { plan, outcome, .. } = searched;
+    let step = |step: &secateur_search::Step| StepRow {
+        evaluations: step.evaluations,
+        seconds: step.seconds,
+        best: step.best.mean,
+        expected: step.expected,
+    };
+    SearchRecord {
+        schema: 1,
+        source: plan.source.clone(),
+        asked: plan.asked.clone(),
+        quantities: plans.predictor().quantities().to_vec(),
+        chosen: row(plans, &outcome.chosen),
+        front: outcome.front.iter().map(|candidate| row(plans, candidate)).collect(),
+        history: outcome.history.iter().map(step).collect(),
+        evaluations: outcome.evaluations,
+        gguf_bytes: plan.gguf_bytes,
+        stopped: match outcome.stopped {
+            Stopped::Limit => "the limit was reached",
+            Stopped::Settled => "nothing better came",
+            Stopped::Interrupted => "it was interrupted",
+        }
+        .to_owned(),
+    }
+}
+
+fn row(plans: &Plans, candidate: &Candidate) -> PlanRow {
+    let described = plans.describe(&candidate.genome);
+    PlanRow {
+        shape: described.shape,
+        types: described.types,
+        predicted: candidate.predicted,
+        expected: candidate.expected,
+        measured: candidate.measured.map(|measured| measured.mean),
+        measured_error: candidate.measured.map(|measured| measured.error).filter(|error| error.is_finite()),
+        costs: candidate.costs.to_vec(),
+    }
+}

@@ -1,0 +1,21 @@
+//! Why there is no plan.
+
+use secateur_compress::CompressError;
+use secateur_search::SearchError;
+
+/// Why plans of a model cannot be searched, or none of them will do.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // each field is named in the message above it
+#[non_exhaustive]
+pub enum PlansError {
+    #[error(
+        "no plan is within the limits: the nearest has {needed:.0} {binding}, {limit:.0} are allowed; it is the model {shape}, with {types}"
+    )]
+    NothingFits { binding: String, limit: f64, needed: f64, shape: String, types: String },
+    #[error("a plan can be searched for at most {most} devices at once, not for {found}; leave some out")]
+    TooManyDevices { found: usize, most: usize },
+    #[error(transparent)]
+    Search(#[from] SearchError),
+    #[error(transparent)]
+    Compress(#[from] CompressError),
+}

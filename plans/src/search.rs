@@ -1,0 +1,105 @@
+//! From the plans of a model to the best one within limits.
+
+use std::path::{Path, PathBuf};
+
+use secateur_compress::CompressError;
+use secateur_compress::statistics::sequences_fingerprint;
+use secateur_model::Checkpoint;
+use secateur_model::plan::Plan;
+use secateur_search::{
+    Damage, Limit, Outcome, Preset, Progress, Search, SearchError, Stopped, Study, StudyError,
+};
+
+use crate::costs::Limits;
+use crate::error::PlansError;
+use crate::measure::Measurer;
+use crate::plans::Plans;
+
+/// How long to search.
+#[derive(Debug, Clone)]
+pub struct Effort {
+    /// How hard to try between measurements.
+    pub preset: Preset,
+    /// When to stop.
+    pub limit: Limit,
+    /// The same seed finds the same plan.
+    pub seed: u64,
+    /// Where measurements are kept; in the cache if it is not said.
+    pub study: Option<PathBuf>,
+}
+
+/// The plan that was found, and what became of the model.
+pub struct Searched {
+    /// The plan that was chosen.
+    pub plan: Plan,
+    /// The model in the plan's shape.
+    pub model: Checkpoint,
+    /// False if its shape is the source's.
+    pub is_cut: bool,
+    /// All that the search found.
+    pub outcome: Outcome,
+    /// Lines of the study that were damaged and left out.
+    pub damaged: Option<Damage>,
+}
+
+impl Plans<'_> {
+    /// Finds the best plan within limits. Measurements are kept in the study, or in the folder `studies` of the cache, and found there again.
+    ///
+    /// # Errors
+    /// If nothing is within the limits, plans cannot be measured, the study cannot be used, or the user interrupts.
+    pub fn search(
+        &self,
+        limits: &Limits,
+        effort: &Effort,
+        progress: &dyn Progress,
+    ) -> Result<Searched, PlansError> {
+        let budgets = self.budgets(limits)?;
+        let starts = limits.size.and_then(|bytes| self.by_types_alone(bytes)).into_iter().collect();
+        let search =
+            Search::new(self.space(), self.predictor(), budgets, effort.preset.settings(effort.seed))?
+                .starting_from(starts)?
+                .limited(effort.limit);
+        let mut study = self.open_study(effort.study.as_deref())?;
+        let measurer = Measurer::new(self, self.yardstick());
+        let outcome = search.run(&measurer, &mut study, progress).map_err(|error| self.in_words(error))?;
+        if outcome.stopped == Stopped::Interrupted {
+            return Err(CompressError::Interrupted.into());
+        }
+        let chosen = &outcome.chosen.genome;
+        let (plan, model) = (self.plan(chosen)?, self.model(chosen)?.clone());
+        Ok(Searched { plan, model, is_cut: self.is_cut(chosen), outcome, damaged: study.damaged() })
+    }
+
+    fn open_study(&self, path: Option<&Path>) -> Result<Study, PlansError> {
+        let of_model = self.subject.statistics.fingerprint();
+        let of_text = sequences_fingerprint(self.yardstick.sequences());
+        let fingerprint = format!("{} {of_model} {of_text}", env!("CARGO_PKG_VERSION"));
+        let path = match path {
+            Some(path) => path.to_owned(),
+            None => {
+                let folder = self.shapes.cache.join("studies");
+                std::fs::create_dir_all(&folder)
+                    .map_err(|source| CompressError::Write { path: folder.clone(), source })?;
+                folder.join(format!("{}-{}.jsonl", &of_model[..16], &of_text[..16]))
+            }
+        };
+        let opened: Result<Study, StudyError> = if path.exists() {
+            Study::open(&path, &fingerprint, self.space())
+        } else {
+            Study::create(&path, &fingerprint, self.space())
+        };
+        Ok(opened.map_err(SearchError::from)?)
+    }
+
+    /// What nothing fits means, in the words of the model.
+    fn in_words(&self, error: SearchError) -> PlansError {
+        match error {
+            SearchError::NothingFits { nearest, binding, limit, needed } => {
+                let described = self.describe(&nearest);
+                let (shape, types) = (described.shape, described.types);
+                PlansError::NothingFits { binding, limit, needed, shape, types }
+            }
+            other => other.into(),
+        }
+    }
+}
