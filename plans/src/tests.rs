@@ -1,1 +1,173 @@
-//! Plans of the demo model.
+//! Plans of the demo model, held against what is counted, laid out and estimated elsewhere.
+
+use std::collections::BTreeMap;
+
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use secateur_compress::allocation::{Choice, Knowledge};
+use secateur_compress::progress::Silent;
+use secateur_compress::statistics::{BUILT_IN_TEXT, Place, calibrate, calibration_tokens};
+use secateur_compress::{Intent, plan_choices};
+use secateur_model::shape::{KeptLayer, Repair, ShapePlan};
+use secateur_model::stored::FileBytes;
+use secateur_model::{Checkpoint, Rounding, TensorId, demo};
+use secateur_profiles::cost::{CacheType, Workload};
+use secateur_profiles::estimate::{Usage, estimate};
+use secateur_profiles::library;
+use secateur_search::{Genome, Prediction, Surrogate as _};
+
+use crate::shapes::Shape;
+use crate::space::{Choices, SHAPE};
+use crate::{Device, Limits, Plans, PlansError, Subject};
+
+const CONTEXT: usize = 512;
+
+/// Lets a test look at all plans of the demo model for some devices.
+fn with_plans(devices: &[Device], test: impl FnOnce(Result<Plans, PlansError>)) {
+    let cache = tempfile::tempdir().unwrap();
+    let whole = Checkpoint::from_gguf_bytes(demo::NAME, FileBytes::Static(demo::GGUF)).unwrap();
+    let tokenizer = whole.tokenizer.as_ref().unwrap();
+    let texts = [BUILT_IN_TEXT.to_owned()];
+    let sequences = calibration_tokens(tokenizer, &whole.spec, &texts, Some(2048)).unwrap();
+    let place = Place::Cache(cache.path().to_owned());
+    let statistics = calibrate(&whole, &sequences, &place, &Silent).unwrap().statistics;
+    let knowledge = Knowledge::of(&whole, &statistics, 1, &Silent).unwrap();
+    let intent = Intent {
+        asked: vec!["max-size=1".to_owned()],
+        rounding: Rounding::Full,
+        calibration: Some(statistics.fingerprint()),
+    };
+    let subject = Subject { whole: &whole, statistics: &statistics, knowledge: &knowledge, intent: &intent };
+    test(Plans::new(subject, devices, cache.path(), &Silent));
+}
+
+fn device(name: &str) -> Device {
+    let profile = library::find(name).unwrap();
+    Device::new(&profile, profile.runtime(None).unwrap(), CONTEXT)
+}
+
+/// Random plans, so many of each shape.
+fn random_plans(plans: &Plans, of_each: usize) -> Vec<Genome> {
+    let mut generator = SmallRng::seed_from_u64(7);
+    let shapes = plans.space().units()[SHAPE].levels;
+    (0..shapes * of_each)
+        .map(|index| plans.space().with(&plans.space().random(&mut generator), SHAPE, index % shapes))
+        .collect()
+}
+
+fn assert_close(found: f64, expected: f64, what: &str) {
+    assert!((found - expected).abs() <= 1e-9 * expected.abs(), "{what}: {found} instead of {expected}");
+}
+
+fn assert_same(found: &Prediction, expected: &Prediction) {
+    assert_close(found.damage, expected.damage, "damage");
+    found.costs.iter().zip(expected.costs.iter()).for_each(|(found, expected)| {
+        assert_close(*found, *expected, "cost");
+    });
+}
+
+#[test]
+fn a_moved_unit_changes_predictions_as_the_whole_plan_says() {
+    with_plans(&[device("apple-m1-pro-cpu")], |plans| {
+        let plans = plans.unwrap();
+        let (space, predictor) = (plans.space(), plans.predictor());
+        let mut generator = SmallRng::seed_from_u64(11);
+        for genome in random_plans(&plans, 20) {
+            let state = predictor.state(&genome);
+            for unit in 0..space.len() {
+                if space.is_silent(unit, genome.levels()) {
+                    continue;
+                }
+                let level = generator.gen_range(0..space.units()[unit].levels);
+                let moved = predictor.after_move(space, &genome, &state, unit, level);
+                assert_same(&moved, &predictor.predict(&space.with(&genome, unit, level)));
+            }
+        }
+    });
+}
+
+#[test]
+fn predicted_bytes_are_those_of_the_file() {
+    with_plans(&[], |plans| {
+        let plans = plans.unwrap();
+        for genome in random_plans(&plans, 4) {
+            let predicted = plans.predictor().predict(&genome).costs[0];
+            let plan = plans.plan(&genome).unwrap();
+            assert_eq!(predicted, plan.gguf_bytes as f64, "{}", plans.describe(&genome).shape);
+            let matrices = plan.tensors.iter().filter(|tensor| tensor.id.role.is_matrix()).count();
+            assert_eq!(plans.choices.of_plan(&plans.shapes.all, &genome).len(), matrices);
+        }
+    });
+}
+
+#[test]
+fn matrices_are_silent_and_weigh_nothing_where_their_layer_is_gone() {
+    with_plans(&[], |plans| {
+        let plans = plans.unwrap();
+        let (whole, gone) = (plans.subject.whole, 1);
+        let (of, repair) = (whole.spec.layers.len(), Repair::Solve);
+        let layers = (0..of).filter(|&layer| layer != gone).map(KeptLayer::whole).collect();
+        let shorter = ShapePlan { of, layers, repair };
+        let spec = shorter.apply(&whole.spec).unwrap();
+        let shape = Shape { name: "shorter".to_owned(), plan: Some(shorter.clone()), spec };
+        let shapes = [plans.shapes.all[0].clone(), shape];
+        let choices = Choices::new(&shapes, plans.choices.matrices.clone()).unwrap();
+        let genome = choices.space.random(&mut SmallRng::seed_from_u64(3));
+        let genome = choices.space.with(&genome, SHAPE, 1);
+        for (index, matrix) in choices.matrices.iter().enumerate() {
+            let is_silent = choices.space.is_silent(1 + index, genome.levels());
+            assert_eq!(is_silent, matrix.id.layer == Some(gone), "{:?}", matrix.id);
+        }
+        let of_plan = choices.of_plan(&shapes, &genome);
+        let model = whole.clone().with_shape(&shorter, None).unwrap();
+        let planned = plan_choices(&model, &of_plan, plans.subject.intent).unwrap();
+        let alone = plan_choices(&model, &choices.of_shape_alone(&shapes, 1), plans.subject.intent).unwrap();
+        let bytes = |of: &BTreeMap<TensorId, Choice>| of.values().map(|choice| choice.bytes).sum::<u64>();
+        let rest = alone.gguf_bytes - bytes(&choices.of_shape_alone(&shapes, 1));
+        assert_eq!(planned.gguf_bytes, rest + bytes(&of_plan));
+        for tensor in planned.tensors.iter().filter(|tensor| tensor.id.role.is_matrix()) {
+            assert_eq!(tensor.to, of_plan[&tensor.id].tensor_type, "{}", tensor.name);
+        }
+    });
+}
+
+#[test]
+fn costs_on_devices_are_what_the_whole_plan_is_estimated_at() {
+    let names = ["apple-m1-pro-cpu", "apple-m2-gpu", "apple-a17-pro"];
+    with_plans(&names.map(device), |plans| {
+        let plans = plans.unwrap();
+        for genome in random_plans(&plans, 4) {
+            let predicted = plans.predictor().predict(&genome);
+            let (plan, spec) = (plans.plan(&genome).unwrap(), &plans.model(&genome).unwrap().spec);
+            let workload = Workload::new(spec, &plan.tensors, plan.gguf_bytes);
+            let usage = Usage { context: CONTEXT, prompt: 256, cache: CacheType::F16, threads: None };
+            for (index, name) in names.iter().enumerate() {
+                let profile = library::find(name).unwrap();
+                let estimate = estimate(&profile, profile.runtime(None).unwrap(), &workload, &usage);
+                assert_close(predicted.costs[1 + 2 * index], estimate.memory.total(), name);
+                assert_close(1e6 / predicted.costs[2 + 2 * index], estimate.decode, name);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_device_sets_limits_of_its_own() {
+    with_plans(&[device("apple-m1-pro-cpu")], |plans| {
+        let plans = plans.unwrap();
+        let asked = Limits { size: Some(500_000), memory: Some(u64::MAX), decode: Some(50.0) };
+        let usable = library::find("apple-m1-pro-cpu").unwrap().hardware.usable_memory.value;
+        let found = plans.budgets(&asked).unwrap();
+        assert_eq!(found.limits(), [500_000.0, usable * 1024.0 * 1024.0 * 1024.0, 20_000.0]);
+        let limits = Limits { memory: Some(1_000_000), ..Limits::default() };
+        assert_eq!(plans.budgets(&limits).unwrap().limits()[1], 1e6);
+    });
+}
+
+#[test]
+fn more_devices_than_a_search_has_costs_for_are_refused() {
+    let four = vec![device("apple-m1-pro-cpu"); 4];
+    with_plans(&four, |plans| {
+        assert!(matches!(plans, Err(PlansError::TooManyDevices { found: 4, most: 3 })));
+    });
+}

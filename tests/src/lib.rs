@@ -7,3 +7,4 @@ pub mod hub_client;
 pub mod hub_server;
 pub mod judge;
 pub mod random;
+pub mod spearman;
