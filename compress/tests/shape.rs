@@ -51,7 +51,7 @@ fn what_is_left_out_is_what_nothing_reads() {
     let per_group = attention.heads / attention.kv_heads * attention.head_size;
     let width = spec.layers[0].gated().unwrap().width;
     // other channels and another head group in each layer
-    let channel_stays = |layer: usize, channel: usize| (channel * 7 + layer) % 5 != 0;
+    let channel_stays = |layer: usize, channel: usize| !(channel * 7 + layer).is_multiple_of(5);
     let group_stays = |layer: usize, group: usize| group % attention.kv_heads == layer % attention.kv_heads;
     let chosen = |of: usize, stays: &dyn Fn(usize) -> bool| {
         Kept::new(&(0..of).filter(|&index| stays(index)).map(|index| index as u32).collect::<Vec<_>>())

@@ -74,14 +74,13 @@ impl Plans<'_> {
         let of_model = self.subject.statistics.fingerprint();
         let of_text = sequences_fingerprint(self.yardstick.sequences());
         let fingerprint = format!("{} {of_model} {of_text}", env!("CARGO_PKG_VERSION"));
-        let path = match path {
-            Some(path) => path.to_owned(),
-            None => {
-                let folder = self.shapes.cache.join("studies");
-                std::fs::create_dir_all(&folder)
-                    .map_err(|source| CompressError::Write { path: folder.clone(), source })?;
-                folder.join(format!("{}-{}.jsonl", &of_model[..16], &of_text[..16]))
-            }
+        let path = if let Some(path) = path {
+            path.to_owned()
+        } else {
+            let folder = self.shapes.cache.join("studies");
+            std::fs::create_dir_all(&folder)
+                .map_err(|source| CompressError::Write { path: folder.clone(), source })?;
+            folder.join(format!("{}-{}.jsonl", &of_model[..16], &of_text[..16]))
         };
         let opened: Result<Study, StudyError> = if path.exists() {
             Study::open(&path, &fingerprint, self.space())

@@ -83,7 +83,7 @@ pub enum Command {
     /// Print a script that completes commands and options in a shell
     Completions(CompletionsArguments),
     /// Write a smaller model, with its plan, its card and its hashes
-    Compress(CompressArguments),
+    Compress(Box<CompressArguments>),
     /// Measure a model on texts, by itself and beside its parent
     Eval(EvalArguments),
     /// Show what a model is, from its headers alone
