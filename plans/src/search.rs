@@ -7,7 +7,8 @@ use secateur_compress::statistics::sequences_fingerprint;
 use secateur_model::Checkpoint;
 use secateur_model::plan::Plan;
 use secateur_search::{
-    Damage, Limit, Outcome, Preset, Progress, Search, SearchError, Stopped, Study, StudyError,
+    Candidate, Damage, Genome, Limit, Measured, Outcome, Prediction, Preset, Progress, Search, SearchError,
+    Stopped, Study, StudyError, Surrogate as _,
 };
 
 use crate::costs::Limits;
@@ -54,20 +55,36 @@ impl Plans<'_> {
         progress: &dyn Progress,
     ) -> Result<Searched, PlansError> {
         let budgets = self.budgets(limits)?;
-        let starts = limits.size.and_then(|bytes| self.by_types_alone(bytes)).into_iter().collect();
+        let by_types = limits
+            .size
+            .and_then(|bytes| self.by_types_alone(bytes))
+            .filter(|plan| budgets.fit(&self.predictor().predict(plan).costs));
+        let starts = by_types.iter().cloned().collect();
         let search =
             Search::new(self.space(), self.predictor(), budgets, effort.preset.settings(effort.seed))?
                 .starting_from(starts)?
                 .limited(effort.limit);
         let mut study = self.open_study(effort.study.as_deref())?;
         let measurer = Measurer::new(self, self.yardstick());
-        let outcome = search.run(&measurer, &mut study, progress).map_err(|error| self.in_words(error))?;
+        let mut outcome =
+            search.run(&measurer, &mut study, progress).map_err(|error| self.in_words(error))?;
         if outcome.stopped == Stopped::Interrupted {
             return Err(CompressError::Interrupted.into());
+        }
+        if let Some(plain) = by_types
+            && !is_better(study.values(&outcome.chosen.genome), study.values(&plain))
+        {
+            outcome.chosen = self.candidate(plain, &study);
         }
         let chosen = &outcome.chosen.genome;
         let (plan, model) = (self.plan(chosen)?, self.model(chosen)?.clone());
         Ok(Searched { plan, model, is_cut: self.is_cut(chosen), outcome, damaged: study.damaged() })
+    }
+
+    fn candidate(&self, genome: Genome, study: &Study) -> Candidate {
+        let Prediction { damage, costs } = self.predictor().predict(&genome);
+        let measured = Measured::of(study.values(&genome));
+        Candidate { genome, predicted: damage, expected: damage, costs, measured }
     }
 
     fn open_study(&self, path: Option<&Path>) -> Result<Study, PlansError> {
@@ -100,5 +117,29 @@ impl Plans<'_> {
             }
             other => other.into(),
         }
+    }
+}
+
+/// Whether a plan that was found is to be preferred to the one that types alone give, by what both lose on the same chunks: the best of many
+/// measurements is lucky, so it has to be better by more than two standard errors. One that the other was not measured as far as has outrun it.
+fn is_better(found: &[f64], by_types: &[f64]) -> bool {
+    if by_types.len() < found.len() {
+        return true;
+    }
+    let differences: Vec<f64> = by_types.iter().zip(found).map(|(plain, found)| plain - found).collect();
+    Measured::of(&differences).is_some_and(|gain| gain.mean > 2.0 * gain.error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn luck_does_not_win_over_the_plan_by_types() {
+        let by_types = [0.10, 0.20, 0.15, 0.12];
+        assert!(is_better(&[0.08, 0.17, 0.13, 0.10], &by_types), "better everywhere");
+        assert!(!is_better(&[0.11, 0.10, 0.16, 0.12], &by_types), "better on one chunk");
+        assert!(!is_better(&by_types, &by_types), "the same plan");
+        assert!(is_better(&[0.08, 0.17, 0.13, 0.10], &by_types[..1]), "the other was dropped early");
     }
 }
