@@ -69,7 +69,7 @@ impl<'a> Plans<'a> {
         }
         let shapes = Shapes::new(subject.whole, subject.statistics, cache, progress)?;
         let choices = Choices::new(&shapes.all, sorted(&subject.knowledge.options))?;
-        let yardstick = Yardstick::new(subject.whole, spread(subject.statistics.sequences(), SEQUENCES))?;
+        let yardstick = Yardstick::new(subject.whole, subject.statistics.spread(SEQUENCES))?;
         let (mut damages, mut rests) = (vec![0.0], Vec::new());
         progress.begin("trying shapes", shapes.all.len() as u64);
         for shape in 0..shapes.all.len() {
@@ -184,12 +184,6 @@ fn sorted(options: &[MatrixOptions]) -> Vec<MatrixOptions> {
         matrix.choices.sort_by(|a, b| a.bytes.cmp(&b.bytes).then(b.damage.total_cmp(&a.damage)));
     }
     options
-}
-
-/// So many sequences from all over the text.
-fn spread(sequences: &[Vec<u32>], count: usize) -> Vec<Vec<u32>> {
-    let count = count.min(sequences.len());
-    (0..count).map(|index| sequences[index * sequences.len() / count].clone()).collect()
 }
 
 /// Bytes of a file that belong to no matrix.

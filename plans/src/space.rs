@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use secateur_compress::allocation::{Choice, MatrixOptions};
+use secateur_compress::allocation::{Choice, MatrixOptions, bytes_in_file};
 use secateur_model::types::fallback;
 use secateur_model::{ModelSpec, TensorId};
 use secateur_search::{Genome, SearchError, Space, Unit};
@@ -57,11 +57,11 @@ impl Choices {
         let options = &self.matrices[matrix].choices;
         let chosen = options[level];
         let dimensions = spec.shape(id)?;
-        let (&row_len, rows) = (dimensions.last()?, dimensions[0] as u64);
+        let (&row_len, rows) = (dimensions.last()?, dimensions[0]);
         // a narrower row may not fill the blocks of the type
         let tensor_type = fallback(chosen.tensor_type, row_len);
         let as_chosen = options.iter().find(|option| option.tensor_type == tensor_type);
-        let bytes = (rows * tensor_type.row_bytes(row_len)? as u64).next_multiple_of(ALIGNMENT);
+        let bytes = bytes_in_file(tensor_type, rows, row_len)?;
         let damage = as_chosen.map_or(chosen.damage, |option| option.damage);
         Some((id, Choice { tensor_type, bytes, damage }))
     }
@@ -88,9 +88,6 @@ impl Choices {
             .collect()
     }
 }
-
-/// In GGUF, tensors start at multiples of so many bytes.
-const ALIGNMENT: u64 = 32;
 
 /// The matrix of the smaller model that a matrix of the whole one becomes.
 fn becomes(shape: &Shape, id: TensorId) -> Option<TensorId> {

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::search::SearchRecord;
 use crate::{Cell, Column, Table, units};
 
 /// The result of a run, planned or done.
@@ -21,6 +22,8 @@ pub struct Compression {
     pub vocabulary: Option<SmallerVocabulary>,
     /// The smaller shape, if not all layers, heads and channels stay.
     pub shape: Option<SmallerShape>,
+    /// What a search found, if the plan was searched.
+    pub search: Option<SearchRecord>,
     /// Bytes of the source's tensors.
     pub source_bytes: u64,
     /// Exact bytes of model.gguf.
@@ -181,6 +184,7 @@ impl Compression {
     /// What people read below the table, a line each.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = self.vocabulary.as_ref().map_or_else(Vec::new, SmallerVocabulary::notes);
+        notes.extend(self.search.iter().flat_map(SearchRecord::notes));
         notes.extend(self.shape.as_ref().map(SmallerShape::note));
         for fallback in &self.fallbacks {
             notes.push(format!(

@@ -61,7 +61,7 @@ pub struct Exploration {
 pub struct Step {
     /// Evaluations so far (a plan on all chunks is one).
     pub evaluations: f64,
-    /// Seconds so far, of all runs of the study.
+    /// Seconds that the answers so far took, whoever asked first.
     pub seconds: f64,
     /// Damage of the best plan.
     pub best: Measured,

@@ -18,7 +18,7 @@ use crate::{
 /// When to stop measuring.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Limit {
-    /// After this long, replayed time included.
+    /// After this long; what the study answers counts with the time that it took.
     Time(std::time::Duration),
     /// After so many evaluations. One evaluation is one plan on all chunks; a plan that is dropped after a quarter of them counts a quarter.
     Evaluations(usize),

@@ -19,10 +19,10 @@ pub(crate) struct Session<'s, E: Evaluate> {
     /// Chunks asked for, by plan.
     asked: HashMap<Genome, usize>,
     chunks_asked: usize,
-    /// When the last answer that was asked for had been measured.
+    /// How long the answers that were asked for took, whoever asked first.
     seconds: f64,
-    /// When this run began to measure, in seconds of the study and by the clock.
-    live: Option<(f64, Instant)>,
+    /// When the last answer came, or measuring began.
+    live: Option<Instant>,
 }
 
 /// Whether all that was asked for is there.
@@ -40,7 +40,7 @@ impl<'s, E: Evaluate> Session<'s, E> {
         limit: Option<Limit>,
     ) -> Self {
         // the time that a new study spends before its first measurement counts
-        let live = (study.plans() == 0).then(|| (study.seconds(), Instant::now()));
+        let live = (study.plans() == 0).then(Instant::now);
         Self { evaluator, progress, study, limit, asked: HashMap::new(), chunks_asked: 0, seconds: 0.0, live }
     }
 
@@ -62,20 +62,18 @@ impl<'s, E: Evaluate> Session<'s, E> {
         for &plan in plans {
             let before = self.asked.insert(plan.clone(), upto.max(self.asked_of(plan))).unwrap_or(0);
             self.chunks_asked += upto.saturating_sub(before);
-            self.seconds = self.seconds.max(self.study.seconds_of(plan, upto));
+            self.seconds += self.study.seconds_of(plan, before..upto);
         }
         Ok(if self.progress.is_interrupted() { Answer::Interrupted } else { Answer::Whole })
     }
 
     /// Has tasks measured that the study has no answer to; keeps each answer as it comes.
     fn evaluate(&mut self, tasks: &[Task]) -> Result<Answer, SearchError> {
-        let study_seconds = self.study.seconds();
-        let (base, began) = *self.live.get_or_insert_with(|| (study_seconds, Instant::now()));
+        let before = self.live.get_or_insert_with(Instant::now);
         let progress = self.progress;
-        let keeper = Mutex::new(Keeper { study: &mut *self.study, failure: None });
+        let keeper = Mutex::new(Keeper { study: &mut *self.study, before, failure: None });
         let done = |index: usize, values: &[f64]| {
-            let mut keeper = keeper.lock().unwrap_or_else(PoisonError::into_inner);
-            keeper.keep(&tasks[index], values, base + began.elapsed().as_secs_f64());
+            keeper.lock().unwrap_or_else(PoisonError::into_inner).keep(&tasks[index], values);
         };
         let result = self.evaluator.evaluate(tasks, &done, &|| progress.is_interrupted());
         let keeper = keeper.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -131,7 +129,7 @@ impl<'s, E: Evaluate> Session<'s, E> {
         self.chunks_asked as f64 / self.chunks() as f64
     }
 
-    /// When the last answer was there, in seconds since the study began.
+    /// How long the answers that were asked for took, in seconds.
     pub fn seconds(&self) -> f64 {
         self.seconds
     }
@@ -152,11 +150,13 @@ impl<'s, E: Evaluate> Session<'s, E> {
 /// Takes answers from any thread.
 struct Keeper<'s> {
     study: &'s mut Study,
+    /// When the answer before came.
+    before: &'s mut Instant,
     failure: Option<SearchError>,
 }
 
 impl Keeper<'_> {
-    fn keep(&mut self, task: &Task, values: &[f64], seconds: f64) {
+    fn keep(&mut self, task: &Task, values: &[f64]) {
         if self.failure.is_some() {
             return;
         }
@@ -164,7 +164,10 @@ impl Keeper<'_> {
             self.failure = Some(unusable(task, values));
             return;
         }
-        let kept: Result<(), StudyError> = self.study.record(&task.plan, task.chunks.start, values, seconds);
+        let now = Instant::now();
+        let took = now.duration_since(*self.before).as_secs_f64();
+        *self.before = now;
+        let kept: Result<(), StudyError> = self.study.record(&task.plan, task.chunks.start, values, took);
         self.failure = kept.err().map(SearchError::Study);
     }
 }

@@ -10,6 +10,7 @@ mod line;
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -18,13 +19,13 @@ use crate::{Genome, Space, StudyError};
 use header::Header;
 use line::Exact;
 
-/// Values of a plan on the chunks from `from` on, and when they were there, in seconds since the study began.
+/// Values of a plan on the chunks from `from` on, and the seconds that passed since the answer before, or since the run began.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Record {
     plan: Genome,
     from: usize,
     values: Vec<Exact>,
-    seconds: Exact,
+    took: Exact,
 }
 
 /// Lines of a study that could not be used.
@@ -36,11 +37,11 @@ pub struct Damage {
     pub lines: usize,
 }
 
-/// Values of one plan, chunk after chunk, and when each was there.
+/// Values of one plan, chunk after chunk, and how long each took.
 #[derive(Debug, Clone, Default)]
 struct Values {
     damage: Vec<f64>,
-    seconds: Vec<f64>,
+    took: Vec<f64>,
 }
 
 /// All measurements of one set of inputs.
@@ -48,14 +49,13 @@ struct Values {
 pub struct Study {
     file: Option<(PathBuf, File)>,
     plans: HashMap<Genome, Values>,
-    seconds: f64,
     damaged: Option<Damage>,
 }
 
 impl Study {
     /// A study that is forgotten when dropped.
     pub fn in_memory() -> Self {
-        Self { file: None, plans: HashMap::new(), seconds: 0.0, damaged: None }
+        Self { file: None, plans: HashMap::new(), damaged: None }
     }
 
     /// Begins a study in a new file. `fingerprint` stands for all that measurements depend on: model, text, settings, version.
@@ -124,15 +124,10 @@ impl Study {
         all
     }
 
-    /// When the first `chunks` values of a plan were there.
-    pub(crate) fn seconds_of(&self, plan: &Genome, chunks: usize) -> f64 {
-        let seconds = self.plans.get(plan).map_or(&[] as &[f64], |values| &values.seconds);
-        seconds.iter().take(chunks).copied().fold(0.0, f64::max)
-    }
-
-    /// When the last values were there.
-    pub(crate) fn seconds(&self) -> f64 {
-        self.seconds
+    /// How long some of a plan's values took, in seconds.
+    pub(crate) fn seconds_of(&self, plan: &Genome, chunks: Range<usize>) -> f64 {
+        let took = self.plans.get(plan).map_or(&[] as &[f64], |values| &values.took);
+        took.get(chunks.start..chunks.end.min(took.len())).map_or(0.0, |took| took.iter().sum())
     }
 
     /// Keeps what was measured, in the file first.
@@ -141,10 +136,10 @@ impl Study {
         plan: &Genome,
         from: usize,
         values: &[f64],
-        seconds: f64,
+        took: f64,
     ) -> Result<(), StudyError> {
         let exact = values.iter().copied().map(Exact).collect();
-        let record = Record { plan: plan.clone(), from, values: exact, seconds: Exact(seconds) };
+        let record = Record { plan: plan.clone(), from, values: exact, took: Exact(took) };
         self.write(&record)?;
         self.insert(record);
         Ok(())
@@ -162,12 +157,12 @@ impl Study {
         if record.from > known {
             return false;
         }
+        let took = record.took.0 / record.values.len().max(1) as f64;
         let values = self.plans.entry(record.plan).or_default();
         for Exact(value) in record.values.into_iter().skip(known - record.from) {
             values.damage.push(value);
-            values.seconds.push(record.seconds.0);
+            values.took.push(took);
         }
-        self.seconds = self.seconds.max(record.seconds.0);
         true
     }
 

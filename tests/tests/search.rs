@@ -81,16 +81,14 @@ fn a_study_answers_again_and_bad_lines_are_left_out() {
 }
 
 #[test]
-fn plans_are_within_their_limits_and_better_than_their_guess() {
+fn all_plans_are_within_their_limits() {
     let folder = tempfile::tempdir().unwrap();
     let record = search(folder.path(), &["--max-size", "600kB", "--evaluations", "8"]);
     for plan in record["front"].as_array().unwrap().iter().chain([&record["chosen"]]) {
         assert!(plan["costs"][0].as_f64().unwrap() <= 600_000.0, "{plan}");
     }
     assert!(record["gguf_bytes"].as_u64().unwrap() <= 600_000);
-    let history = record["history"].as_array().unwrap();
-    let best = |step: &Value| step["best"].as_f64().unwrap();
-    assert!(best(history.last().unwrap()) <= best(&history[0]) * 1.05, "{history:?}");
+    assert_eq!(record["gguf_bytes"].as_f64(), record["chosen"]["costs"][0].as_f64(), "predicted to the byte");
 }
 
 #[test]

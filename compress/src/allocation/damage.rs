@@ -4,7 +4,7 @@ use candle_core::{Device, Tensor};
 use secateur_model::tensor_rows::TensorRows;
 use secateur_model::{Checkpoint, Role, TensorId, TensorType, dequantize_row};
 
-use super::{CANDIDATES, Choice, MatrixOptions};
+use super::{CANDIDATES, Choice, MatrixOptions, bytes_in_file};
 use crate::CompressError;
 use crate::forward::{ForwardError, with_values};
 use crate::gradient::{LayerFactors, OutputFactors};
@@ -19,9 +19,6 @@ const SAMPLED_TOKENS: usize = 1024;
 
 /// Added to the diagonal of second moments, relative to its mean.
 const DAMPING: f64 = 0.01;
-
-/// In GGUF, tensors start at multiples of so many bytes.
-const ALIGNMENT: u64 = 32;
 
 /// The options of the matrices of a layer.
 ///
@@ -135,11 +132,10 @@ fn of_matrix(
     for tensor_type in CANDIDATES.into_iter().filter(|candidate| candidate.is_legal_for(width)) {
         let loss = mean_loss(tensor_type, &sample, &problem, judge)
             .map_err(|source| source.of_tensor(checkpoint, id))?;
-        // the row length is legal for the type
-        let row_bytes = tensor_type.row_bytes(width).unwrap_or_default() as u64;
         choices.push(Choice {
             tensor_type,
-            bytes: (rows.rows() as u64 * row_bytes).next_multiple_of(ALIGNMENT),
+            // the row length is legal for the type
+            bytes: bytes_in_file(tensor_type, rows.rows(), width).unwrap_or_default(),
             damage: 0.5 * total * loss,
         });
     }

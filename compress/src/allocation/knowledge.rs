@@ -52,11 +52,7 @@ impl Knowledge {
         {
             return Ok(known);
         }
-        let sequences = statistics.sequences();
-        let length = sequences.first().map_or(1, Vec::len).max(1);
-        let count = (GRADIENT_TOKENS / length).clamp(1, sequences.len().max(1));
-        let texts: Vec<Vec<u32>> =
-            (0..count).filter_map(|index| sequences.get(index * sequences.len() / count).cloned()).collect();
+        let texts = statistics.spread_tokens(GRADIENT_TOKENS);
         let mut of_layers = Vec::new();
         let mut work = |layer: usize, factors: &LayerFactors| {
             of_layers.push(options_of_layer(checkpoint, statistics, layer, factors)?);

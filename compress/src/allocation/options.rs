@@ -33,6 +33,14 @@ pub struct Choice {
     pub damage: f64,
 }
 
+/// In GGUF, tensors start at multiples of so many bytes.
+const ALIGNMENT: u64 = 32;
+
+/// What a matrix `[rows, row_len]` takes in a file; `None` if its rows do not fill the blocks of the type.
+pub fn bytes_in_file(tensor_type: TensorType, rows: usize, row_len: usize) -> Option<u64> {
+    Some((rows as u64 * tensor_type.row_bytes(row_len)? as u64).next_multiple_of(ALIGNMENT))
+}
+
 /// All types that a matrix may get.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MatrixOptions {

@@ -1,32 +1,34 @@
 //! Biases in the place of what goes: the mean of what it gave.
 
+use std::path::Path;
+
 use secateur_model::shape::{KeptLayer, ShapePlan};
 use secateur_model::{Checkpoint, Role, TensorId};
 
+use super::read;
 use super::repaired_file::RepairedFile;
 use crate::CompressError;
 use crate::forward::Site;
 use crate::statistics::Statistics;
 
-/// Writes, for every layer, `b = W_S E[x_S]` for the inputs `x_S` of an output projection that go, and the zeros that must stand beside it:
+/// Writes, for every layer, biases that are greater by `W_S E[x_S]` for the inputs `x_S` of an output projection that go, and the zeros that must stand beside it:
 /// families have biases on all projections of a part or on none.
 ///
 /// Source: "Fluctuation-based Adaptive Structured Pruning for Large Language Models".
 pub(super) fn write_biases(
     parent: &Checkpoint,
+    smaller: &Checkpoint,
     shape: &ShapePlan,
     statistics: &Statistics,
-    path: &std::path::Path,
+    path: &Path,
 ) -> Result<(), CompressError> {
-    let smaller = shape
-        .apply(&parent.spec)
-        .map_err(|source| secateur_model::ModelError::Shape { path: parent.source.clone(), source })?;
+    let spec = &smaller.spec;
     let (heads, channels) = (
         shape.layers.iter().any(|kept| kept.kv_heads.is_some()),
         shape.layers.iter().any(|kept| kept.ffn.is_some()),
     );
     let mut tensors = Vec::new();
-    for (new, layer) in smaller.layers.iter().enumerate() {
+    for (new, layer) in spec.layers.iter().enumerate() {
         let mut add = |role, length| tensors.push((TensorId::in_layer(new, role), vec![length]));
         if let Some(attention) = layer.attention().filter(|_| heads) {
             let (queries, keys) =
@@ -34,12 +36,12 @@ pub(super) fn write_biases(
             add(Role::AttentionQueryBias, queries);
             add(Role::AttentionKeyBias, keys);
             add(Role::AttentionValueBias, keys);
-            add(Role::AttentionOutputBias, smaller.hidden_size);
+            add(Role::AttentionOutputBias, spec.hidden_size);
         }
         if let Some(gated) = layer.gated().filter(|_| channels) {
             add(Role::FfnGateBias, gated.width);
             add(Role::FfnUpBias, gated.width);
-            add(Role::FfnDownBias, smaller.hidden_size);
+            add(Role::FfnDownBias, spec.hidden_size);
         }
     }
     let mut file = RepairedFile::create(path, &tensors)?;
@@ -50,16 +52,20 @@ pub(super) fn write_biases(
             Role::FfnDownBias => Some((Role::FfnDown, Site::FfnDown)),
             _ => None,
         };
-        let bias = match projection {
-            Some((role, site)) => lost_mean(parent, statistics, kept, role, site)?,
+        let mut bias = match spec.shape(id) {
+            Some(_) => read(smaller, id)?,
             None => vec![0.0; length[0]],
         };
+        if let Some((role, site)) = projection {
+            let lost = lost_mean(parent, statistics, kept, role, site)?;
+            bias.iter_mut().zip(lost).for_each(|(bias, lost)| *bias += lost);
+        }
         file.put(id, &bias)?;
     }
     file.finish()
 }
 
-/// `W_S E[x_S]` over the inputs of a projection that go, `[hidden]`, with the bias that was there before.
+/// `W_S E[x_S]` over the inputs of a projection that go, `[hidden]`.
 fn lost_mean(
     parent: &Checkpoint,
     statistics: &Statistics,

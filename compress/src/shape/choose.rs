@@ -3,13 +3,12 @@
 use rayon::prelude::*;
 use secateur_model::shape::{KeptLayer, Repair, ShapePlan};
 use secateur_model::spec::LayerSpec;
-use secateur_model::{Checkpoint, Kept, ModelError, Role, TensorId};
+use secateur_model::{Checkpoint, Kept, Role, TensorId};
 
-use super::ShapeRequestError;
 use super::importance::{Importance, Projection, drop_order};
 use super::layers::{drop_by_divergence, drop_by_influence};
-use super::portable::check_portable;
 use super::request::{Layers, ShapeRequest};
+use super::{ShapeRequestError, read};
 use crate::CompressError;
 use crate::forward::Site;
 use crate::gradient::{LayerFactors, for_each_layer};
@@ -51,7 +50,7 @@ pub fn choose_shape(
             }
             Ok(())
         };
-        let texts = spread(statistics.sequences(), GRADIENT_TOKENS);
+        let texts = statistics.spread_tokens(GRADIENT_TOKENS);
         for_each_layer(checkpoint, &texts, seed, &mut work, progress)?;
         // they came from the last layer to the first
         chosen.reverse();
@@ -65,20 +64,7 @@ pub fn choose_shape(
         };
         kept.into_par_iter().map(choose).collect::<Result<Vec<_>, CompressError>>()?
     };
-    let plan = ShapePlan { of, layers, repair: request.repair };
-    check_portable(
-        &plan
-            .apply(&checkpoint.spec)
-            .map_err(|source| ModelError::Shape { path: checkpoint.source.clone(), source })?,
-    )?;
-    Ok(plan)
-}
-
-/// Sequences from all over the text, of about so many tokens.
-fn spread(sequences: &[Vec<u32>], tokens: usize) -> Vec<Vec<u32>> {
-    let length = sequences.first().map_or(1, Vec::len).max(1);
-    let count = (tokens / length).clamp(1, sequences.len().max(1));
-    (0..count).filter_map(|index| sequences.get(index * sequences.len() / count).cloned()).collect()
+    Ok(ShapePlan { of, layers, repair: request.repair })
 }
 
 /// Shapes of fewer channels, each width with those of the next narrower one among its own: what goes first is the same for all. `widths` are
@@ -189,7 +175,8 @@ impl InLayer<'_> {
     ) -> Result<Vec<u32>, CompressError> {
         let site = if role == Role::FfnDown { Site::FfnDown } else { Site::AttentionOutput };
         let Some(moments) = self.statistics.site(site) else { return Ok(Vec::new()) };
-        let (weights, second) = (self.read(role)?, moments.second());
+        let (weights, second) =
+            (read(self.checkpoint, TensorId::in_layer(self.layer, role))?, moments.second());
         let outputs = self.factors.and_then(|factors| factors.diagonal(role)).unwrap_or_default();
         let projection =
             Projection { weights: &weights, second: &second, mean: moments.mean(), made_by, outputs };
@@ -221,20 +208,13 @@ impl InLayer<'_> {
         Ok(query.iter().enumerate().map(of).collect())
     }
 
+    /// Squared weights of each row of a matrix that reads the hidden states.
     fn row_squares(&self, role: Role) -> Result<Vec<f32>, CompressError> {
-        let rows = self.checkpoint.tensor(TensorId::in_layer(self.layer, role))?;
-        let values = self.read(role)?;
+        let values = read(self.checkpoint, TensorId::in_layer(self.layer, role))?;
         Ok(values
-            .chunks_exact(rows.row_len())
+            .chunks_exact(self.checkpoint.spec.hidden_size)
             .map(|row| row.iter().map(|value| value * value).sum())
             .collect())
-    }
-
-    fn read(&self, role: Role) -> Result<Vec<f32>, CompressError> {
-        let rows = self.checkpoint.tensor(TensorId::in_layer(self.layer, role))?;
-        let mut values = vec![0.0; rows.rows() * rows.row_len()];
-        rows.read(0..rows.rows(), &mut values)?;
-        Ok(values)
     }
 }
 

@@ -72,7 +72,7 @@ struct Judge<'a> {
 
 impl<'a> Judge<'a> {
     fn new(checkpoint: &'a Checkpoint, texts: &[Vec<u32>]) -> Result<Self, CompressError> {
-        let forward = Forward::new(checkpoint, Residency::Keep)?;
+        let forward = Forward::new(checkpoint, Residency::Stream)?;
         let mut embedded = Vec::new();
         let mut tokens = 0;
         for text in texts {

@@ -7,6 +7,7 @@ use secateur_model::shape::{Repair, ShapePlan};
 use secateur_model::{Checkpoint, ModelSpec, Role, TensorId};
 
 use super::bias::write_biases;
+use super::read;
 use super::repaired_file::RepairedFile;
 use super::solve::{Sums, solve};
 use crate::CompressError;
@@ -53,7 +54,7 @@ pub fn repair(
 ) -> Result<(), CompressError> {
     match shape.repair {
         Repair::None => RepairedFile::create(path, &[])?.finish(),
-        Repair::Bias => write_biases(parent, shape, statistics, path),
+        Repair::Bias => write_biases(parent, smaller, shape, statistics, path),
         Repair::Solve => {
             let with_shape = |id: TensorId| Some((id, smaller.spec.shape(id)?));
             let wanted: Vec<_> =
@@ -71,11 +72,17 @@ struct Part {
     first: Site,
     last: Site,
     role: Role,
+    bias: Role,
 }
 
 const PARTS: [Part; 2] = [
-    Part { first: Site::AttentionInput, last: Site::AttentionOutput, role: Role::AttentionOutput },
-    Part { first: Site::FfnInput, last: Site::FfnDown, role: Role::FfnDown },
+    Part {
+        first: Site::AttentionInput,
+        last: Site::AttentionOutput,
+        role: Role::AttentionOutput,
+        bias: Role::AttentionOutputBias,
+    },
+    Part { first: Site::FfnInput, last: Site::FfnDown, role: Role::FfnDown, bias: Role::FfnDownBias },
 ];
 
 impl Part {
@@ -172,7 +179,7 @@ impl Sequence<'_> {
                 inputs.push(input);
             }
             if is_wanted {
-                let weights = self.read(id)?;
+                let weights = read(self.smaller, id)?;
                 let [fitted, held_out] = &sums;
                 let solved = solve(&weights, fitted, if held_out.is_empty() { fitted } else { held_out });
                 self.file.put(id, &solved)?;
@@ -195,15 +202,22 @@ impl Sequence<'_> {
         after: &Hidden,
         before: &Hidden,
     ) -> Result<Target, CompressError> {
-        if self.parent.spec.layers[parent.index()].post_norms {
+        let (mut values, scale) = if self.parent.spec.layers[parent.index()].post_norms {
             let values = parent.output(part.last, read_by_parent)?;
-            return Ok(Target { scale: values.clone(), values });
+            (values.clone(), values)
+        } else {
+            let pairs = after.values().iter().zip(before.values());
+            (pairs.map(|(after, before)| after - before).collect(), after.values().to_vec())
+        };
+        // a bias stays, and gives its part
+        let bias = TensorId::in_layer(parent.index(), part.bias);
+        if self.parent.spec.shape(bias).is_some() {
+            let bias = read(self.parent, bias)?;
+            for row in values.chunks_exact_mut(bias.len()) {
+                row.iter_mut().zip(&bias).for_each(|(value, bias)| *value -= bias);
+            }
         }
-        let pairs = after.values().iter().zip(before.values());
-        Ok(Target {
-            values: pairs.map(|(after, before)| after - before).collect(),
-            scale: after.values().to_vec(),
-        })
+        Ok(Target { values, scale })
     }
 
     /// Sums for fitting, and for judging.
@@ -211,13 +225,6 @@ impl Sequence<'_> {
         let rows = self.smaller.tensor(id)?;
         let sums = Sums::new(rows.rows(), rows.row_len());
         Ok([sums.clone(), sums])
-    }
-
-    fn read(&self, id: TensorId) -> Result<Vec<f32>, CompressError> {
-        let rows = self.smaller.tensor(id)?;
-        let mut values = vec![0.0; rows.rows() * rows.row_len()];
-        rows.read(0..rows.rows(), &mut values)?;
-        Ok(values)
     }
 }
 

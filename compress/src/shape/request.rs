@@ -2,9 +2,11 @@
 
 use secateur_model::ModelSpec;
 use secateur_model::shape::Repair;
+use secateur_model::spec::{FeedForward, Mixer};
 
 use super::ShapeRequestError;
 use super::importance::Importance;
+use super::portable::check_portable;
 
 /// A smaller shape, as it is asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,7 +37,22 @@ pub enum Layers {
 }
 
 impl ShapeRequest {
-    /// Checks that the model has what is to stay, and more.
+    /// The model with layers of these sizes; which ones stay is not decided yet.
+    fn sizes(&self, spec: &ModelSpec) -> ModelSpec {
+        let mut smaller = spec.clone();
+        for layer in &mut smaller.layers {
+            if let (Some(heads), Mixer::Attention(attention)) = (self.heads, &mut layer.mixer) {
+                attention.kv_heads = heads / (attention.heads / attention.kv_heads);
+                attention.heads = heads;
+            }
+            if let (Some(width), FeedForward::Gated(gated)) = (self.ffn, &mut layer.feed_forward) {
+                gated.width = width;
+            }
+        }
+        smaller
+    }
+
+    /// Checks that the model has what is to stay, and that stock runtimes load what becomes of it.
     ///
     /// # Errors
     /// If not; the message says what it has.
@@ -50,6 +67,9 @@ impl ShapeRequest {
             }
             Layers::All | Layers::ByDivergence(_) | Layers::ByInfluence(_) => {}
             Layers::Listed(listed) => {
+                if listed.is_empty() {
+                    return Err(ShapeRequestError::Layers { asked: 0, of: layers });
+                }
                 if let Some(&layer) = listed.iter().find(|&&layer| layer >= layers) {
                     return Err(ShapeRequestError::NoSuchLayer { layer, of: layers });
                 }
@@ -68,6 +88,7 @@ impl ShapeRequest {
                 return Err(ShapeRequestError::Channels { asked, of: gated.width });
             }
         }
+        check_portable(&self.sizes(spec))?;
         let has_place = spec.family.table().has_place_for_biases();
         if self.repair == Repair::Bias && !has_place {
             return Err(ShapeRequestError::NoBiases { family: spec.family.table().gguf_architecture });

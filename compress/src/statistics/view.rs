@@ -100,6 +100,19 @@ impl Statistics {
         &self.subject.sequences
     }
 
+    /// Up to `count` of the sequences, from all over the text.
+    pub fn spread(&self, count: usize) -> Vec<Vec<u32>> {
+        let sequences = self.sequences();
+        let count = count.min(sequences.len());
+        (0..count).map(|index| sequences[index * sequences.len() / count].clone()).collect()
+    }
+
+    /// Up to about `tokens` tokens of whole sequences, at least one, from all over the text.
+    pub fn spread_tokens(&self, tokens: usize) -> Vec<Vec<u32>> {
+        let length = self.sequences().first().map_or(1, Vec::len).max(1);
+        self.spread((tokens / length).max(1))
+    }
+
     /// How many tokens passed.
     pub fn tokens(&self) -> usize {
         self.subject.tokens()

@@ -117,6 +117,21 @@ fn another_budget_is_answered_from_the_log() {
 }
 
 #[test]
+fn time_that_others_took_is_not_ours() {
+    let knapsack = Knapsack::random(8, 4, 9);
+    let mut study = Study::in_memory();
+    let beyond = knapsack.space.genome(vec![3; 8]).unwrap();
+    study.record(&beyond, 0, &[1.0], 3600.0).unwrap();
+    let minute = Limit::Time(std::time::Duration::from_secs(60));
+    let search = search(&knapsack, 0.3, small(2)).limited(minute);
+    let outcome = search.run(&Truth::of(&knapsack, CHUNKS), &mut study, &Silent).unwrap();
+    assert_eq!(outcome.stopped, Stopped::Settled);
+    // asked again, the study's answers take the time that they took
+    let again = search.run(&Truth::of(&knapsack, CHUNKS), &mut study, &Silent).unwrap();
+    assert_eq!(again, outcome);
+}
+
+#[test]
 fn studies_of_other_inputs_or_spaces_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("study.jsonl");

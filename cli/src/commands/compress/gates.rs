@@ -24,7 +24,9 @@ pub fn judge(
     let Some(name) = &arguments.gates.profile else { return Ok((checks, None)) };
     let mut report = None;
     for profile in load_profiles(std::slice::from_ref(name))? {
-        let device = Asked::new(&profile, checkpoint.spec.context_length)?;
+        let mut device = Asked::new(&profile, checkpoint.spec.context_length)?;
+        // as the search has it
+        device.usage.context = arguments.effort.context.min(checkpoint.spec.context_length);
         let artifact = Workload::new(&checkpoint.spec, &plan.tensors, plan.gguf_bytes);
         checks.extend(device.checks(&arguments.gates.budget(), &artifact));
         report = Some(device.report(&stored(checkpoint)?, &artifact));

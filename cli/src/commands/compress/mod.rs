@@ -52,6 +52,7 @@ pub fn run(arguments: &CompressArguments, seed: u64, console: &Console) -> anyho
     }
     let (mut checks, device) = gates::judge(arguments, &checkpoint, plan)?;
     let mut record = planned(&checkpoint, plan, source_bytes, vocabulary, shaped.told);
+    record.search = shaped.search;
     match &arguments.out {
         Some(folder) if !arguments.dry_run => {
             let rounded = prepared.round(&checkpoint, &progress)?;
@@ -119,6 +120,7 @@ fn planned(
         source_bytes,
         vocabulary,
         shape,
+        search: None,
         gguf_bytes: plan.gguf_bytes,
         parameters: plan.elements(),
         changes: changes(plan),

@@ -26,14 +26,14 @@ pub fn is_searched(arguments: &CompressArguments) -> bool {
 }
 
 /// What a plan is asked for.
-fn asked(arguments: &CompressArguments) -> AskedOfPlan<'_> {
+fn asked<'a>(arguments: &'a CompressArguments, checkpoint: &Checkpoint) -> AskedOfPlan<'a> {
     let gates = &arguments.gates;
     AskedOfPlan {
         profiles: gates.profile.as_slice(),
         max_size: arguments.max_size,
         max_memory: gates.max_memory,
         min_decode: gates.min_decode,
-        context: arguments.effort.context,
+        context: arguments.effort.context.min(checkpoint.spec.context_length),
     }
 }
 
@@ -45,16 +45,13 @@ pub fn search_plan(
     progress: &Bar,
 ) -> anyhow::Result<(Shaped, Prepared)> {
     check(arguments)?;
-    let asked = asked(arguments);
+    let asked = asked(arguments, &checkpoint);
     let target = Target::new(&asked, &arguments.effort, seed)?;
     let (known, held_out) = know(&arguments.texts, arguments.tokens, &checkpoint, seed, progress)?;
     let intent = search_intent(&asked, &arguments.texts, &known);
     let Known { statistics, knowledge } = &known;
     let found =
         target.search(Subject { whole: &checkpoint, statistics, knowledge, intent: &intent }, progress)?;
-    for line in found.record.notes() {
-        progress.note(&line);
-    }
     let Searched { plan, model, is_cut, .. } = found.searched;
     let told = model.shape().map(|shape| told(&checkpoint.spec, &model.spec, shape, Importance::Obs.name()));
     let shaped = Shaped {
@@ -63,6 +60,7 @@ pub fn search_plan(
         held_out: Vec::new(),
         repaired: found.repaired,
         told,
+        search: Some(found.record),
     };
     Ok((shaped, Prepared { plan, held_out, knowledge: Some(known), importance: None }))
 }

@@ -9,6 +9,7 @@ use secateur_compress::statistics::{self, Place};
 use secateur_model::shape::{Repair, ShapePlan};
 use secateur_model::{Checkpoint, ModelSpec};
 use secateur_reports::compression::SmallerShape;
+use secateur_reports::search::SearchRecord;
 
 use super::calibrated::{sequences, split};
 use crate::arguments::{CompressArguments, LayerChoice, ShapeArguments};
@@ -24,6 +25,8 @@ pub struct Shaped {
     /// The file of repaired tensors, which the checkpoint reads.
     pub repaired: Vec<PathBuf>,
     pub told: Option<SmallerShape>,
+    /// What a search found, if there was one.
+    pub search: Option<SearchRecord>,
 }
 
 /// The model in the shape that is asked for, repaired; as it was if nothing is to go.
@@ -35,7 +38,14 @@ pub fn cut_shape(
 ) -> anyhow::Result<Shaped> {
     if !arguments.shape.are_given() {
         let held_out = Vec::new();
-        return Ok(Shaped { checkpoint, parent: None, held_out, repaired: Vec::new(), told: None });
+        return Ok(Shaped {
+            checkpoint,
+            parent: None,
+            held_out,
+            repaired: Vec::new(),
+            told: None,
+            search: None,
+        });
     }
     let request = request(&arguments.shape);
     request.check(&checkpoint.spec).map_err(CompressError::from)?;
@@ -68,6 +78,7 @@ pub fn cut_shape(
         held_out,
         repaired: repaired.into_iter().collect(),
         told: Some(told),
+        search: None,
     })
 }
 
