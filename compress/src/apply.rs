@@ -15,8 +15,8 @@ use crate::CompressError;
 use crate::metadata::artifact_metadata;
 use crate::planning::new_tensors;
 use crate::progress::Progress;
-use crate::quantize::quantize_tensor;
 use crate::rounding::{Part, RoundedMatrices, RoundedStore, matrices_of};
+use secateur_quantize::quantize_tensor;
 
 /// Numbers that are in work at a time: 16 MiB as `f32`, whatever the size of the tensor.
 const CHUNK_ELEMENTS: usize = 4 << 20;

@@ -9,11 +9,11 @@ use secateur_model::{ModelError, SpecError, TensorType};
 use crate::allocation::AllocationError;
 use crate::forward::ForwardError;
 use crate::measure::MeasureError;
-use crate::quantize::QuantizeError;
-use crate::quantize::feedback::ProblemError;
 use crate::shape::ShapeRequestError;
 use crate::statistics::StatisticsError;
 use crate::vocabulary::VocabularyError;
+use secateur_quantize::QuantizeError;
+use secateur_quantize::feedback::ProblemError;
 
 /// Why a plan cannot be made or carried out.
 #[derive(Debug, thiserror::Error)]

@@ -11,7 +11,7 @@ use secateur_model::{Checkpoint, ModelError, TensorId, TensorType};
 use crate::CompressError;
 use crate::apply::chunks;
 use crate::progress::Progress;
-use crate::quantize::quantize_tensor;
+use secateur_quantize::quantize_tensor;
 
 /// Writes all tensors in `tensor_type`, which is one of the float types.
 pub(crate) fn write_hf_folder(

@@ -15,7 +15,6 @@ pub mod pass_until;
 mod planning;
 pub mod progress;
 mod quality;
-pub mod quantize;
 mod report;
 pub mod rounding;
 mod samples;
@@ -30,5 +29,4 @@ pub use artifact::{Execution, Outcome, RunRecord, SourceFile, compress, peak_mem
 pub use error::{CompressError, VerificationError};
 pub use planning::{Intent, plan, plan_choices};
 pub use quality::Quality;
-pub use quantize::{QuantizeError, quantize_rows, quantize_tensor};
 pub use verify::TensorDistance;

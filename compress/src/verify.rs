@@ -145,7 +145,7 @@ fn greatest_distance(tensor: &TensorPlan) -> f64 {
         TensorType::Q8_0 => 1e-3,
         TensorType::Q6_K => 5e-3,
         TensorType::Q5_K | TensorType::Q5_1 | TensorType::Q5_0 => 4e-2,
-        TensorType::Q3_K => 0.3,
+        TensorType::Q3_K | TensorType::IQ3_S => 0.3,
         TensorType::Q2_K => 0.6,
         _ => 0.15,
     }

@@ -24,6 +24,7 @@ pub enum TensorType {
     IQ4_NL,
     IQ4_XS,
     MXFP4,
+    IQ3_S,
     Q3_K,
     Q2_K,
 }
@@ -48,7 +49,7 @@ const fn row(
 }
 
 /// In the order of the enum.
-const TABLE: [TypeRow; 16] = [
+const TABLE: [TypeRow; 17] = [
     row(TensorType::F32, "f32", 0, 1, 4),
     row(TensorType::F16, "f16", 1, 1, 2),
     row(TensorType::BF16, "bf16", 30, 1, 2),
@@ -63,6 +64,7 @@ const TABLE: [TypeRow; 16] = [
     row(TensorType::IQ4_NL, "iq4_nl", 20, 32, 18),
     row(TensorType::IQ4_XS, "iq4_xs", 23, 256, 136),
     row(TensorType::MXFP4, "mxfp4", 39, 32, 17),
+    row(TensorType::IQ3_S, "iq3_s", 21, 256, 110),
     row(TensorType::Q3_K, "q3_k", 11, 256, 110),
     row(TensorType::Q2_K, "q2_k", 10, 256, 84),
 ];

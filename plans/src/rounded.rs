@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use secateur_compress::CompressError;
-use secateur_compress::quantize::feedback::{Problem, round_matrix};
 use secateur_model::{Checkpoint, TensorId, TensorType};
+use secateur_quantize::feedback::{Problem, round_matrix};
 
 use crate::shapes::Shape;
 use crate::{Subject, moments};

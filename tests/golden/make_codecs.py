@@ -5,7 +5,7 @@
 
 `model/tests/golden/dequantize.bin` is records of
     u32 type number, u32 bytes, the bytes (random, scales finite), the f32 numbers that they stand for.
-`compress/tests/golden/quantize.bin` is
+`quantize/tests/golden/quantize.bin` is
     u32 row length, u32 ordinary rows, u32 hostile rows, f32 numbers of all rows, f32 importance of the columns,
     then records of u32 type number, u32 by importance (0 or 1), u32 bytes, the bytes;
 types that must agree byte for byte store all rows, the others the ordinary ones only.
@@ -35,11 +35,12 @@ TYPES = {
     "iq4_nl": (20, 32, 18, [0]),
     "iq4_xs": (23, 256, 136, [0]),
     "mxfp4": (39, 32, 17, []),
+    "iq3_s": (21, 256, 110, [0]),
     "q3_k": (11, 256, 110, [108]),
     "q2_k": (10, 256, 84, [80, 82]),
 }
 SAME_BYTES = ["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "mxfp4"]
-BY_IMPORTANCE = ["q6_k", "q5_k", "q5_1", "q5_0", "q4_k", "q4_1", "q4_0", "iq4_nl", "iq4_xs", "q3_k", "q2_k"]
+BY_IMPORTANCE = ["q6_k", "q5_k", "q5_1", "q5_0", "q4_k", "q4_1", "q4_0", "iq4_nl", "iq4_xs", "iq3_s", "q3_k", "q2_k"]
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
@@ -165,7 +166,7 @@ def main():
     for name, numbers, weights in records:
         stored = ggml.quantize(name, numbers, weights)
         golden += struct.pack("<III", TYPES[name][0], weights is not None, len(stored)) + stored
-    write(ROOT / "compress/tests/golden/quantize.bin", golden)
+    write(ROOT / "quantize/tests/golden/quantize.bin", golden)
 
 
 def write(path, content):

@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on has failed
 
-use secateur_compress::quantize_tensor;
 use secateur_model::{TensorType, dequantize_row};
+use secateur_quantize::quantize_tensor;
 use secateur_tests::ggml::{Ggml, default_library};
 use secateur_tests::random::Random;
 

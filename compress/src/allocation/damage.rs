@@ -4,12 +4,13 @@ use candle_core::{Device, Tensor};
 use secateur_model::tensor_rows::TensorRows;
 use secateur_model::{Checkpoint, Role, TensorId, TensorType, dequantize_row};
 
-use super::{CANDIDATES, Choice, MatrixOptions, bytes_in_file};
+use super::{Choice, MatrixOptions, bytes_in_file, candidates};
 use crate::CompressError;
 use crate::forward::{ForwardError, with_values};
 use crate::gradient::{LayerFactors, OutputFactors};
-use crate::quantize::feedback::{Problem, round_matrix};
 use crate::statistics::{InputMoments, Statistics};
+use secateur_quantize::QuantizeError;
+use secateur_quantize::feedback::{Problem, round_matrix};
 
 /// Rows of a matrix that are rounded to see what a type would lose.
 const SAMPLED_ROWS: usize = 128;
@@ -129,7 +130,7 @@ fn of_matrix(
     let sample = read_sample(&rows, &sample(weights, rows.rows(), sampled))?;
     let total: f64 = weights.iter().map(|&weight| f64::from(weight)).sum();
     let mut choices = Vec::new();
-    for tensor_type in CANDIDATES.into_iter().filter(|candidate| candidate.is_legal_for(width)) {
+    for tensor_type in candidates().filter(|candidate| candidate.is_legal_for(width)) {
         let loss = mean_loss(tensor_type, &sample, &problem, judge)
             .map_err(|source| source.of_tensor(checkpoint, id))?;
         choices.push(Choice {
@@ -177,7 +178,7 @@ fn read_sample(rows: &TensorRows, sample: &[usize]) -> Result<Vec<f32>, Compress
 
 /// What can go wrong while a sample is rounded.
 enum SampleError {
-    Quantize(crate::QuantizeError),
+    Quantize(QuantizeError),
     Forward(ForwardError),
     Model(secateur_model::DequantizeError),
 }

@@ -13,4 +13,4 @@ pub use choose::allocate;
 pub use error::AllocationError;
 pub use knapsack::cheapest;
 pub use knowledge::Knowledge;
-pub use options::{CANDIDATES, Choice, MatrixOptions, bytes_in_file};
+pub use options::{Choice, MatrixOptions, bytes_in_file, candidates};

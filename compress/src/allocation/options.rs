@@ -3,24 +3,10 @@
 use secateur_model::{TensorId, TensorType};
 use serde::{Deserialize, Serialize};
 
-/// Types that matrices may get, where legal. The two-bit type of super-blocks is the least that llama.cpp runs without a table of
-/// patterns.
-pub const CANDIDATES: [TensorType; 14] = [
-    TensorType::F16,
-    TensorType::Q8_0,
-    TensorType::Q6_K,
-    TensorType::Q5_K,
-    TensorType::Q5_1,
-    TensorType::Q5_0,
-    TensorType::Q4_K,
-    TensorType::Q4_1,
-    TensorType::Q4_0,
-    TensorType::IQ4_NL,
-    TensorType::IQ4_XS,
-    TensorType::MXFP4,
-    TensorType::Q3_K,
-    TensorType::Q2_K,
-];
+/// Types that matrices may get, where legal: all that are no larger than half precision, which is what parents are stored in.
+pub fn candidates() -> impl Iterator<Item = TensorType> {
+    TensorType::all().filter(|tensor_type| !matches!(tensor_type, TensorType::F32 | TensorType::BF16))
+}
 
 /// One type for one matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

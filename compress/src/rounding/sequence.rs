@@ -8,7 +8,7 @@ use super::target::asymmetric_target;
 use crate::CompressError;
 use crate::forward::{Hidden, Site, StagedLayer, StagedModel};
 use crate::progress::Progress;
-use crate::quantize::feedback::{Problem, round_matrix};
+use secateur_quantize::feedback::{Problem, round_matrix};
 
 /// How matrices are rounded.
 #[derive(Debug, Clone, Copy, PartialEq)]

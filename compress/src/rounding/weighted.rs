@@ -7,7 +7,7 @@ use secateur_model::{Checkpoint, TensorId};
 use super::store::{Part, RoundedMatrices, RoundedStore, Types, matrices_of};
 use crate::CompressError;
 use crate::progress::Progress;
-use crate::quantize::quantize_tensor;
+use secateur_quantize::quantize_tensor;
 
 /// `E[x²]` of what each matrix reads, `[in_features]`. A matrix that is not in it is rounded to nearest.
 pub type Importance = BTreeMap<TensorId, Vec<f32>>;

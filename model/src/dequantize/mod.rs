@@ -8,10 +8,12 @@ mod codebook;
 mod float;
 mod k_quants;
 mod legacy;
+mod patterns;
 
 use crate::TensorType;
 
 pub use codebook::IQ4_VALUES;
+pub use patterns::{IQ3_S_PATTERNS, magnitudes};
 
 /// Why bytes could not be read as numbers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,6 +73,7 @@ pub fn dequantize_row(tensor_type: TensorType, bytes: &[u8], out: &mut [f32]) ->
         TensorType::IQ4_NL => block::each(bytes, out, codebook::iq4_nl),
         TensorType::IQ4_XS => block::each(bytes, out, codebook::iq4_xs),
         TensorType::MXFP4 => block::each(bytes, out, codebook::mxfp4),
+        TensorType::IQ3_S => block::each(bytes, out, patterns::iq3_s),
         TensorType::Q3_K => block::each(bytes, out, k_quants::q3_k),
         TensorType::Q2_K => block::each(bytes, out, k_quants::q2_k),
     }

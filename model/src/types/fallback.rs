@@ -14,7 +14,7 @@ pub fn fallback(asked: TensorType, row_len: usize) -> TensorType {
         TensorType::Q4_K => TensorType::Q5_0,
         TensorType::Q5_K => TensorType::Q5_1,
         TensorType::Q6_K => TensorType::Q8_0,
-        TensorType::IQ4_XS => TensorType::IQ4_NL,
+        TensorType::IQ4_XS | TensorType::IQ3_S => TensorType::IQ4_NL,
         _ => TensorType::F16,
     };
     if narrower_blocks.is_legal_for(row_len) { narrower_blocks } else { TensorType::F16 }

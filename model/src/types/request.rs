@@ -66,29 +66,9 @@ pub enum RequestError {
     },
 }
 
-/// Types that we write.
-const WRITABLE: [TensorType; 16] = [
-    TensorType::F32,
-    TensorType::F16,
-    TensorType::BF16,
-    TensorType::Q8_0,
-    TensorType::Q6_K,
-    TensorType::Q5_K,
-    TensorType::Q5_1,
-    TensorType::Q5_0,
-    TensorType::Q4_K,
-    TensorType::Q4_1,
-    TensorType::Q4_0,
-    TensorType::IQ4_NL,
-    TensorType::IQ4_XS,
-    TensorType::MXFP4,
-    TensorType::Q3_K,
-    TensorType::Q2_K,
-];
-
 fn parse_type(name: &str) -> Result<TensorType, RequestError> {
-    WRITABLE.into_iter().find(|candidate| candidate.name().eq_ignore_ascii_case(name)).ok_or_else(|| {
-        let known = WRITABLE.map(TensorType::name).join(", ");
+    TensorType::from_name(name).ok_or_else(|| {
+        let known = TensorType::all().map(TensorType::name).collect::<Vec<_>>().join(", ");
         RequestError::UnknownType { found: name.to_owned(), known }
     })
 }
@@ -113,7 +93,7 @@ impl std::str::FromStr for TypeChoice {
 impl TypeChoice {
     /// Everything that `--type` takes: the plain types, then the mixes.
     pub fn all() -> impl Iterator<Item = Self> {
-        WRITABLE.into_iter().map(Self::Uniform).chain(Mix::ALL.into_iter().map(Self::Mix))
+        TensorType::all().map(Self::Uniform).chain(Mix::ALL.into_iter().map(Self::Mix))
     }
 }
 
@@ -207,6 +187,7 @@ impl TypeRequest {
                 TensorType::Q5_K => 17,
                 TensorType::Q6_K => 18,
                 TensorType::IQ4_NL => 25,
+                TensorType::IQ3_S => 26,
                 TensorType::IQ4_XS => 30,
                 TensorType::MXFP4 => 38,
                 TensorType::BF16 => 32,

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use cpu_time::ThreadTime;
-use secateur_compress::quantize_rows;
 use secateur_model::{TensorType, dequantize_row};
+use secateur_quantize::quantize_rows;
 use secateur_tests::ggml::{Ggml, default_library};
 use secateur_tests::random::Random;
 

@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use secateur_compress::progress::Silent;
-use secateur_compress::{Execution, compress, plan, quantize_tensor};
+use secateur_compress::{Execution, compress, plan};
 use secateur_model::atomic_file::AtomicFile;
 use secateur_model::gguf::{Gguf, GgufLayout};
 use secateur_model::stored::NewTensor;
 use secateur_model::types::{TypeChoice, TypeRequest};
 use secateur_model::{Checkpoint, TensorType, dequantize_row};
+use secateur_quantize::quantize_tensor;
 use secateur_tests::random::Random;
 
 type Failure = Box<dyn std::error::Error>;

@@ -1,8 +1,9 @@
 //! Rounding one sub-block with error feedback: what each choice of scale really costs.
 
+use super::four::FourFactor;
 use super::grid::LevelSet;
-use crate::quantize::lanes::Lanes;
-use crate::quantize::vector::Vector;
+use crate::lanes::Lanes;
+use crate::vector::Vector;
 
 /// One number for each of eight rows.
 pub type Eight<V> = Lanes<V, 1>;
@@ -26,6 +27,17 @@ impl<const LEN: usize> LocalFactor<LEN> {
         }
         local
     }
+
+    /// The part of four columns from `start` on.
+    #[inline(always)]
+    fn four(&self, start: usize) -> FourFactor {
+        FourFactor {
+            below: std::array::from_fn(|row| {
+                std::array::from_fn(|column| self.below[start + row][start + column])
+            }),
+            inverse_diagonal: std::array::from_fn(|column| self.inverse_diagonal[start + column]),
+        }
+    }
 }
 
 /// Scale and offset of a sub-block in each of eight rows: codes stand for `scale * level + offset`.
@@ -45,7 +57,8 @@ pub struct Rounded<V, const LEN: usize> {
     pub loss: Eight<V>,
 }
 
-/// Rounds column after column to the nearest level; each error is made good by the columns to its right.
+/// Rounds column after column to the nearest level, or four at once where levels go together; each error is made good by the columns to its
+/// right.
 ///
 /// Source: "GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers", with `U` the upper factor in
 /// `H⁻¹ = UᵀU`.
@@ -56,20 +69,23 @@ pub fn round<L: LevelSet, V: Vector, const LEN: usize>(
     factor: &LocalFactor<LEN>,
     line: Line<V>,
 ) -> Rounded<V, LEN> {
-    let inverse = line.scale.inverse();
     let mut rounded =
         Rounded { levels: [Lanes::zero(); LEN], errors: [Lanes::zero(); LEN], loss: Lanes::zero() };
-    for column in 0..LEN {
-        let mut value = values[column];
-        for earlier in 0..column {
-            value = value - rounded.errors[earlier] * Lanes::splat(factor.below[column][earlier]);
+    for start in (0..LEN).step_by(4) {
+        let mut four: [Eight<V>; 4] = std::array::from_fn(|index| values[start + index]);
+        for (index, value) in four.iter_mut().enumerate() {
+            for earlier in 0..start {
+                *value =
+                    *value - rounded.errors[earlier] * Lanes::splat(factor.below[start + index][earlier]);
+            }
         }
-        let level = levels.nearest((value - line.offset) * inverse);
-        let stored = level * line.scale + line.offset;
-        let error = (value - stored) * Lanes::splat(factor.inverse_diagonal[column]);
-        rounded.levels[column] = level;
-        rounded.errors[column] = error;
-        rounded.loss = rounded.loss + error * error;
+        let four = levels.four(four, &factor.four(start), line);
+        for index in 0..4 {
+            let error = four.errors[index];
+            rounded.levels[start + index] = four.levels[index];
+            rounded.errors[start + index] = error;
+            rounded.loss = rounded.loss + error * error;
+        }
     }
     rounded
 }

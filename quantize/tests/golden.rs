@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on has failed
 
-use secateur_compress::{quantize_rows, quantize_tensor};
 use secateur_model::{TensorType, dequantize_row};
+use secateur_quantize::{quantize_rows, quantize_tensor};
 
 /// What ggml made of the golden's numbers.
 struct Record<'a> {
@@ -92,7 +92,7 @@ fn searched_types_are_no_farther_from_the_numbers_than_with_ggml() {
             compared += 1;
         }
     }
-    assert_eq!(compared, 6 * (7 + 11), "rows, types without and with importance");
+    assert_eq!(compared, 6 * (8 + 12), "rows, types without and with importance");
 }
 
 #[test]

@@ -124,7 +124,7 @@ fn polynomial<V: Vector, const W: usize, const TERMS: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::quantize::vector::Portable;
+    use crate::vector::Portable;
     use secateur_model::dequantize::IQ4_VALUES;
 
     fn lanes(value: f32) -> Lanes<Portable, 1> {

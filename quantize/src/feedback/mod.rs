@@ -8,6 +8,7 @@
 //! on the vector instructions of the machine.
 
 mod descent;
+mod four;
 mod grid;
 mod group;
 mod layout;
@@ -22,7 +23,7 @@ use super::QuantizeError;
 use super::dispatch::has_avx2;
 use super::vector::{Portable, Vector};
 use super::{encode_rows, result_bytes};
-use grid::{AnyGrid, E2m1Levels, Grid, Iq4Levels, LevelSet, Steps};
+use grid::{AnyGrid, E2m1Levels, Grid, Iq4Levels, LevelSet, PatternLevels, Steps};
 use group::{Group, ROWS};
 
 pub use problem::{Problem, ProblemError};
@@ -94,6 +95,7 @@ impl Job<'_> {
             AnyGrid::Steps16(grid) => self.round::<Steps, V, 16>(&grid, rows, out),
             AnyGrid::Iq4(grid) => self.round::<Iq4Levels, V, 32>(&grid, rows, out),
             AnyGrid::E2m1(grid) => self.round::<E2m1Levels, V, 32>(&grid, rows, out),
+            AnyGrid::Patterns(grid) => self.round::<PatternLevels, V, 32>(&grid, rows, out),
         }
     }
 

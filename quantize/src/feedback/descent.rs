@@ -8,8 +8,8 @@ use super::group::{Group, take_from};
 use super::problem::Problem;
 use super::search::{Units, line_of};
 use super::trial::{Eight, Line};
-use crate::quantize::lanes::{Lanes, halved};
-use crate::quantize::vector::Vector;
+use crate::lanes::{Lanes, halved};
+use crate::vector::Vector;
 
 impl<V: Vector> Group<V> {
     /// Goes over all columns `sweeps` times.
@@ -122,9 +122,9 @@ impl<V: Vector> Group<V> {
     #[inline(always)]
     fn scale_step<L>(&self, grid: &Grid<L>, sub: usize, wanted: Eight<V>) -> Step<V> {
         let line = self.lines[sub];
-        if let Scales::Whole(low, high) = grid.scales {
+        if let Scales::Whole(scales) = grid.scales {
             let (mut whole, units) = (self.whole[sub], self.units_of(grid, sub));
-            whole.scale = ((line.scale + wanted) * units.scale.inverse()).clamp(low, high).round();
+            whole.scale = scales.nearest((line.scale + wanted) * units.scale.inverse());
             let moved = line_of(whole, units);
             return Step { size: moved.scale - line.scale, line: moved, whole: (whole.scale, whole.minimum) };
         }
@@ -169,25 +169,24 @@ impl<V: Vector> Group<V> {
         sub: usize,
     ) {
         let (start, width) = (sub * LEN, self.wanted.len());
-        let line = self.lines[sub];
-        let inverse = line.scale.inverse();
+        let scale = self.lines[sub].scale;
         let mut changes = [Lanes::zero(); LEN];
-        for index in 0..LEN {
-            let column = start + index;
-            let row = &problem.hessian()[column * width + start..][..LEN];
-            let mut here = slope[column];
-            for (&change, &entry) in changes[..index].iter().zip(row) {
-                here = here - change * Lanes::splat(entry);
+        for first in (0..LEN).step_by(4) {
+            let row = |index: usize| &problem.hessian()[(start + first + index) * width + start..][..LEN];
+            let mut here: [Eight<V>; 4] = std::array::from_fn(|index| slope[start + first + index]);
+            for (index, here) in here.iter_mut().enumerate() {
+                for (&change, &entry) in changes[..first].iter().zip(row(index)) {
+                    *here = *here - change * Lanes::splat(entry);
+                }
             }
-            let level = self.levels[column];
-            let best = here * Lanes::splat(1.0 / row[index]) * inverse + level;
-            let nearest = grid.levels.nearest(best);
-            // a level that is no nearer than the present one, as after a change of scale, is not taken
-            let (before, after) = (level - best, nearest - best);
-            let gains = after * after - before * before;
-            let nearest = gains.if_less(Lanes::zero(), nearest, level);
-            self.levels[column] = nearest;
-            changes[index] = nearest * line.scale - level * line.scale;
+            let levels: [Eight<V>; 4] = std::array::from_fn(|index| self.levels[start + first + index]);
+            let hessian =
+                std::array::from_fn(|index| std::array::from_fn(|column| row(index)[first + column]));
+            let better = grid.levels.better_four(levels, here, &hessian, scale);
+            for index in 0..4 {
+                self.levels[start + first + index] = better[index];
+                changes[first + index] = better[index] * scale - levels[index] * scale;
+            }
         }
         if !all_zero(&changes) {
             take_from(slope, 0..width, &changes, problem.hessian(), width, start);

@@ -5,7 +5,7 @@ use secateur_model::TensorType;
 #[cfg(target_arch = "x86_64")]
 use super::vector::Avx2;
 use super::vector::{Portable, Vector};
-use super::{QuantizeError, float, k_affine, k_symmetric, legacy, mxfp4, weighted_blocks};
+use super::{QuantizeError, float, iq3_s, k_affine, k_symmetric, legacy, mxfp4, weighted_blocks};
 
 /// One storage type: how a row becomes bytes.
 ///
@@ -58,6 +58,7 @@ impl Compiled {
             TensorType::IQ4_NL => Self::new::<weighted_blocks::Iq4Nl>(),
             TensorType::IQ4_XS => Self::new::<k_symmetric::Iq4Xs>(),
             TensorType::MXFP4 => Self::new::<mxfp4::Mxfp4>(),
+            TensorType::IQ3_S => Self::new::<iq3_s::Iq3S>(),
             TensorType::Q3_K => Self::new::<k_symmetric::Q3K>(),
             TensorType::Q2_K => Self::new::<k_affine::Q2K>(),
             _ => return None,

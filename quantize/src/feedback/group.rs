@@ -9,8 +9,8 @@ use super::layout::Block;
 use super::problem::Problem;
 use super::search::{Units, Whole, best_line, line_of, squares, units, whole_line};
 use super::trial::{Eight, Line, round};
-use crate::quantize::lanes::Lanes;
-use crate::quantize::vector::Vector;
+use crate::lanes::Lanes;
+use crate::vector::Vector;
 
 /// Rows side by side.
 pub const ROWS: usize = 8;

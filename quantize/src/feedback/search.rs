@@ -1,9 +1,9 @@
 //! Scales and minima of a block, chosen by what rounding with them loses.
 
-use super::grid::{Grid, LevelSet, Minima, Scales, Starts};
+use super::grid::{Grid, LevelSet, Minima, Scales, Starts, WholeScales};
 use super::trial::{Best, Eight, Line, LocalFactor};
-use crate::quantize::lanes::{Lanes, halved, next_half};
-use crate::quantize::vector::Vector;
+use crate::lanes::{Lanes, halved, next_half};
+use crate::vector::Vector;
 
 /// Relative steps around the best start, before the scale is stored.
 const REFINEMENTS: [f32; 6] = [0.94, 0.97, 0.985, 1.015, 1.03, 1.06];
@@ -56,7 +56,7 @@ pub fn squares<L: LevelSet, V: Vector, const LEN: usize>(
 /// What the whole numbers of a super-block are multiplied by, so that the lines of its sub-blocks change least.
 #[inline(always)]
 pub fn units<L: LevelSet, V: Vector>(grid: &Grid<L>, lines: &[Line<V>], squares: &[Eight<V>]) -> Units<V> {
-    let Scales::Whole(low, high) = grid.scales else {
+    let Scales::Whole(whole) = grid.scales else {
         return Units { scale: Lanes::zero(), minimum: Lanes::zero() };
     };
     let scales = lines.iter().map(|line| line.scale);
@@ -68,8 +68,8 @@ pub fn units<L: LevelSet, V: Vector>(grid: &Grid<L>, lines: &[Line<V>], squares:
             let unit = |largest: Eight<V>, high: f32| (largest * Lanes::splat(1.0 / high)).map(halved_up);
             let mut best = (Lanes::splat(f32::INFINITY), Lanes::zero());
             for &divisor in grid.divisors {
-                let scale = unit(largest, high + divisor);
-                keep_better(&mut best, growth(lines, squares, scale, (low, high)), scale);
+                let scale = unit(largest, whole.high + divisor);
+                keep_better(&mut best, growth(lines, squares, scale, whole), scale);
             }
             Units { scale: best.1, minimum: unit(deepest, highest) }
         }
@@ -83,7 +83,7 @@ pub fn units<L: LevelSet, V: Vector>(grid: &Grid<L>, lines: &[Line<V>], squares:
             let mut best = (Lanes::splat(f32::INFINITY), Lanes::zero());
             for &divisor in grid.divisors {
                 let scale = (outermost * Lanes::splat(1.0 / divisor)).map(halved_away);
-                keep_better(&mut best, growth(lines, squares, scale, (low, high)), scale);
+                keep_better(&mut best, growth(lines, squares, scale, whole), scale);
             }
             Units { scale: best.1, minimum: Lanes::zero() }
         }
@@ -98,11 +98,16 @@ fn keep_better<V: Vector>(best: &mut (Eight<V>, Eight<V>), growth: Eight<V>, sca
 
 /// How much more is lost with whole multiples of `unit` than with the scales of `lines`, levels held fixed.
 #[inline(always)]
-fn growth<V: Vector>(lines: &[Line<V>], squares: &[Eight<V>], unit: Eight<V>, range: (f32, f32)) -> Eight<V> {
+fn growth<V: Vector>(
+    lines: &[Line<V>],
+    squares: &[Eight<V>],
+    unit: Eight<V>,
+    whole: WholeScales,
+) -> Eight<V> {
     let inverse = unit.inverse();
     let mut growth = Lanes::zero();
     for (line, &squares) in lines.iter().zip(squares) {
-        let change = (line.scale * inverse).clamp(range.0, range.1).round() * unit - line.scale;
+        let change = whole.nearest(line.scale * inverse) * unit - line.scale;
         growth = growth + change * change * squares;
     }
     growth
@@ -125,14 +130,14 @@ pub fn whole_line<L: LevelSet, V: Vector, const LEN: usize>(
     near: Line<V>,
 ) -> Whole<V> {
     let zero = Whole { scale: Lanes::zero(), minimum: Lanes::zero() };
-    let Scales::Whole(low, high) = grid.scales else { return zero };
+    let Scales::Whole(scales) = grid.scales else { return zero };
     let minimum_steps: &[f32] =
         if matches!(grid.minima, Minima::Whole(_)) { &[0.0, -1.0, 1.0] } else { &[0.0] };
-    let center = (near.scale * units.scale.inverse()).clamp(low, high).round();
+    let center = scales.nearest(near.scale * units.scale.inverse());
     let mut best = Best::<V>::none();
     let mut chosen = zero;
     for step in [0.0, -1.0, 1.0, -2.0, 2.0] {
-        let scale = (center + Lanes::splat(step)).clamp(low, high);
+        let scale = (center + Lanes::splat(step * scales.step)).clamp(scales.low, scales.high);
         // the middle of the range stays where it was
         let moved = (near.scale - scale * units.scale) * Lanes::splat(grid.levels.highest() / 2.0);
         let wanted = (near.offset + moved).negated() * units.minimum.inverse();
@@ -201,6 +206,12 @@ fn starts<L: LevelSet, V: Vector>(grid: &Grid<L>, values: &[Eight<V>]) -> Candid
                 candidates.push(outermost * Lanes::splat(1.0 / start), Lanes::zero());
             }
         }
+        Starts::Magnitude(starts) => {
+            let largest = high.max(low.negated());
+            for &start in starts {
+                candidates.push(largest * Lanes::splat(1.0 / start), Lanes::zero());
+            }
+        }
         Starts::Range(starts) => {
             if matches!(grid.minima, Minima::Whole(_)) {
                 low = low.min(Lanes::zero());
@@ -230,7 +241,7 @@ fn refinements<L: LevelSet, V: Vector>(grid: &Grid<L>, line: Line<V>) -> Candida
     for factor in REFINEMENTS {
         let scale = line.scale * Lanes::splat(factor);
         let offset = match grid.starts {
-            Starts::Outermost(_) => line.offset,
+            Starts::Outermost(_) | Starts::Magnitude(_) => line.offset,
             Starts::Range(_) => {
                 line.offset + (line.scale - scale) * Lanes::splat(grid.levels.highest() / 2.0)
             }

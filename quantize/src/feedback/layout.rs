@@ -3,14 +3,15 @@
 use half::f16;
 use secateur_model::TensorType;
 
-use crate::quantize::affine::AffineBlock;
-use crate::quantize::k_affine::{write_q2_k, write_q4_k, write_q5_k};
-use crate::quantize::k_symmetric::{write_iq4_xs, write_q3_k, write_q6_k};
-use crate::quantize::lanes::{Lanes, grid};
-use crate::quantize::legacy::{write_q4_0, write_q4_1, write_q5_0, write_q5_1};
-use crate::quantize::pack;
-use crate::quantize::symmetric::SymmetricBlock;
-use crate::quantize::vector::Portable;
+use crate::affine::AffineBlock;
+use crate::iq3_s::write_iq3_s;
+use crate::k_affine::{write_q2_k, write_q4_k, write_q5_k};
+use crate::k_symmetric::{write_iq4_xs, write_q3_k, write_q6_k};
+use crate::lanes::{Lanes, grid};
+use crate::legacy::{write_q4_0, write_q4_1, write_q5_0, write_q5_1};
+use crate::pack;
+use crate::symmetric::SymmetricBlock;
+use crate::vector::Portable;
 
 /// The numbers of one block (or super-block) of one row.
 pub struct Block {
@@ -50,6 +51,10 @@ impl Block {
             TensorType::Q6_K => sized(out, |out| write_q6_k(&self.symmetric::<2>(), &self.codes, out)),
             TensorType::Q3_K => sized(out, |out| write_q3_k(&self.symmetric::<2>(), &self.codes, out)),
             TensorType::IQ4_XS => sized(out, |out| write_iq4_xs(&self.symmetric::<1>(), &self.codes, out)),
+            TensorType::IQ3_S => {
+                let scales = self.scales.first_chunk().unwrap_or(&[1.0; 8]);
+                sized(out, |out| write_iq3_s(self.scale, scales, &self.codes, out));
+            }
             TensorType::Q5_K => sized(out, |out| write_q5_k(&self.affine::<1, 32>(), out)),
             TensorType::Q4_K => sized(out, |out| write_q4_k(&self.affine::<1, 32>(), out)),
             TensorType::Q2_K => sized(out, |out| write_q2_k(&self.affine::<2, 16>(), out)),
