@@ -39,7 +39,8 @@ pub type Four = [f32; 4];
 
 /// The levels for which `(wanted - levels)` costs least, among the patterns around the point that is reached by rounding one number after
 /// the other, each error made good by the numbers after it.
-#[inline]
+// kept out of the vector kernels, which would be compiled with a copy of it for every place
+#[inline(never)]
 pub fn nearest(wanted: Four, cost: &Cost) -> Four {
     let (point, signs) = one_by_one(wanted, cost);
     let mut best = (f32::INFINITY, [0.0; 4]);
@@ -52,6 +53,19 @@ pub fn nearest(wanted: Four, cost: &Cost) -> Four {
         }
     }
     best.1
+}
+
+/// The same for eight rows side by side: `[column][row]`.
+#[inline(never)]
+pub fn nearest_of_eight(wanted: &[[f32; 8]; 4], cost: &Cost) -> [[f32; 8]; 4] {
+    let mut found = [[0.0; 8]; 4];
+    for row in 0..8 {
+        let levels = nearest(wanted.map(|column| column[row]), cost);
+        for (column, level) in found.iter_mut().zip(levels) {
+            column[row] = level;
+        }
+    }
+    found
 }
 
 /// `|T d|²`

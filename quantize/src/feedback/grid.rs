@@ -248,15 +248,10 @@ impl LevelSet for PatternLevels {
 /// In each row, the patterns that cost least in place of four numbers.
 #[inline(always)]
 fn patterns_of<V: Vector>(wanted: [Eight<V>; 4], cost: &patterns::Cost) -> [Eight<V>; 4] {
-    let wanted = wanted.map(|column| column.store()[0]);
-    let mut found = [[0.0; 8]; 4];
-    for row in 0..8 {
-        let levels = patterns::nearest(wanted.map(|column| column[row]), cost);
-        for (column, level) in found.iter_mut().zip(levels) {
-            column[row] = level;
-        }
-    }
-    found.map(|column| Lanes::load(&[column]))
+    let [a, b, c, d] = wanted;
+    let found = patterns::nearest_of_eight(&[a.store()[0], b.store()[0], c.store()[0], d.store()[0]], cost);
+    let [a, b, c, d] = found;
+    [Lanes::load(&[a]), Lanes::load(&[b]), Lanes::load(&[c]), Lanes::load(&[d])]
 }
 
 /// What a storage type can store.

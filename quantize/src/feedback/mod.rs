@@ -75,28 +75,41 @@ impl Job<'_> {
     fn run(self, grid: AnyGrid, rows: &[f32], out: &mut [u8]) {
         #[cfg(target_arch = "x86_64")]
         if has_avx2() {
-            // SAFETY: the instructions that the function is compiled for were just found on this machine.
-            return unsafe { self.run_with_avx2(grid, rows, out) };
+            // SAFETY: the instructions that the functions are compiled for were just found on this machine.
+            return unsafe {
+                match grid {
+                    AnyGrid::Steps32(grid) => self.round_with_avx2::<Steps, 32>(&grid, rows, out),
+                    AnyGrid::Steps16(grid) => self.round_with_avx2::<Steps, 16>(&grid, rows, out),
+                    AnyGrid::Iq4(grid) => self.round_with_avx2::<Iq4Levels, 32>(&grid, rows, out),
+                    AnyGrid::E2m1(grid) => self.round_with_avx2::<E2m1Levels, 32>(&grid, rows, out),
+                    AnyGrid::Patterns(grid) => self.round_with_avx2::<PatternLevels, 32>(&grid, rows, out),
+                }
+            };
         }
-        self.run_with::<Portable>(grid, rows, out);
+        self.run_anywhere(grid, rows, out);
     }
 
-    /// Must run only where there are AVX2 and F16C.
+    fn run_anywhere(self, grid: AnyGrid, rows: &[f32], out: &mut [u8]) {
+        match grid {
+            AnyGrid::Steps32(grid) => self.round_anywhere::<Steps, 32>(&grid, rows, out),
+            AnyGrid::Steps16(grid) => self.round_anywhere::<Steps, 16>(&grid, rows, out),
+            AnyGrid::Iq4(grid) => self.round_anywhere::<Iq4Levels, 32>(&grid, rows, out),
+            AnyGrid::E2m1(grid) => self.round_anywhere::<E2m1Levels, 32>(&grid, rows, out),
+            AnyGrid::Patterns(grid) => self.round_anywhere::<PatternLevels, 32>(&grid, rows, out),
+        }
+    }
+
+    /// Must run only where there are AVX2 and F16C. A function for each kind of grid: in one, they take the compiler ten times as long.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,f16c")]
-    fn run_with_avx2(self, grid: AnyGrid, rows: &[f32], out: &mut [u8]) {
-        self.run_with::<Avx2>(grid, rows, out);
+    #[inline(never)]
+    fn round_with_avx2<L: LevelSet, const LEN: usize>(self, grid: &Grid<L>, rows: &[f32], out: &mut [u8]) {
+        self.round::<L, Avx2, LEN>(grid, rows, out);
     }
 
-    #[inline(always)]
-    fn run_with<V: Vector>(self, grid: AnyGrid, rows: &[f32], out: &mut [u8]) {
-        match grid {
-            AnyGrid::Steps32(grid) => self.round::<Steps, V, 32>(&grid, rows, out),
-            AnyGrid::Steps16(grid) => self.round::<Steps, V, 16>(&grid, rows, out),
-            AnyGrid::Iq4(grid) => self.round::<Iq4Levels, V, 32>(&grid, rows, out),
-            AnyGrid::E2m1(grid) => self.round::<E2m1Levels, V, 32>(&grid, rows, out),
-            AnyGrid::Patterns(grid) => self.round::<PatternLevels, V, 32>(&grid, rows, out),
-        }
+    #[inline(never)]
+    fn round_anywhere<L: LevelSet, const LEN: usize>(self, grid: &Grid<L>, rows: &[f32], out: &mut [u8]) {
+        self.round::<L, Portable, LEN>(grid, rows, out);
     }
 
     #[inline(always)]

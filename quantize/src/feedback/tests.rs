@@ -110,7 +110,7 @@ fn bytes_do_not_depend_on_threads_or_instructions() {
         assert!(all == alone, "{tensor_type}");
         let mut portable = vec![0; all.len() / 20 * 8];
         let job = Job { tensor_type, problem: &problem, sweeps: 2 };
-        job.run_with::<Portable>(AnyGrid::of(tensor_type).unwrap(), &wanted[..8 * WIDTH], &mut portable);
+        job.run_anywhere(AnyGrid::of(tensor_type).unwrap(), &wanted[..8 * WIDTH], &mut portable);
         assert!(all[..portable.len()] == portable, "{tensor_type}");
     }
 }
