@@ -25,8 +25,8 @@ impl Settings {
     pub fn of(method: Rounding) -> Option<Self> {
         match method {
             Rounding::Rtn | Rounding::Weighted => None,
-            Rounding::Gptq => Some(Self { damping: 0.01, ridge: None, sweeps: 0 }),
-            Rounding::Full => Some(Self { damping: 0.01, ridge: Some(1.0), sweeps: 3 }),
+            Rounding::Gptq => Some(Self { solves: false, sweeps: 0 }),
+            Rounding::Full => Some(Self { solves: true, sweeps: 3 }),
         }
     }
 }

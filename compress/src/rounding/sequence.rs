@@ -2,21 +2,20 @@
 
 use secateur_model::{Checkpoint, ModelError, Role, TensorId, dequantize_row};
 
-use super::site::SiteMoments;
+use super::site::SiteSums;
 use super::store::{Part, RoundedMatrices, RoundedStore, Types, matrices_of};
-use super::target::asymmetric_target;
+use super::target::{Trial, USUAL_DAMPING, damped, equations, target};
 use crate::CompressError;
-use crate::forward::{Hidden, Site, StagedLayer, StagedModel};
+use crate::forward::{ForwardError, Hidden, Site, StagedLayer, StagedModel};
 use crate::progress::Progress;
+use crate::solve::Sums;
 use secateur_quantize::feedback::{Problem, round_matrix};
 
 /// How matrices are rounded.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings {
-    /// Added to the diagonal of second moments, relative to its mean.
-    pub damping: f64,
-    /// The ridge of the asymmetric target, relative to the mean of the diagonal; `None` keeps the parent's weights as target.
-    pub ridge: Option<f64>,
+    /// Solves for weights that make good what was lost before; else the parent's weights are the target.
+    pub solves: bool,
     /// Times that every code, scale and minimum is improved after rounding.
     pub sweeps: usize,
 }
@@ -132,25 +131,28 @@ impl Sequence<'_> {
         // of each text, what the site read last: by the parent, by the child
         let mut inputs = vec![(Vec::new(), Vec::new()); streams.parent.len()];
         for site in parent.sites() {
-            let mut moments = SiteMoments::new(self.settings.ridge.is_some());
+            let mut sums = SiteSums::new(site);
             for (text, input) in inputs.iter_mut().enumerate() {
                 progress.check()?;
                 let (of_parent, of_child) = std::mem::take(input);
                 let of_parent = parent.input(site, &streams.parent[text], of_parent)?;
                 let of_child = child.input(site, &streams.child[text], of_child)?;
+                if sums.ends_part() {
+                    parent.finish(site, text, &mut streams.parent[text], of_parent.clone())?;
+                }
                 if !is_known {
-                    moments.add(&of_parent, &of_child, streams.parent[text].tokens())?;
+                    let hidden = (&streams.parent[text], &streams.child[text]);
+                    sums.add(text, (self.checkpoint, parent), (&of_parent, &of_child), hidden)?;
                 }
                 *input = (of_parent, of_child);
             }
             if !is_known {
-                self.site(index, site, &moments, rounded)?;
+                self.site(index, site, &sums, rounded)?;
             }
             child.replace(site, self.stacked(index, site, rounded)?)?;
-            if matches!(site, Site::AttentionOutput | Site::FfnDown) {
+            if sums.ends_part() {
                 for (text, input) in inputs.iter_mut().enumerate() {
-                    let (of_parent, of_child) = std::mem::take(input);
-                    parent.finish(site, text, &mut streams.parent[text], of_parent)?;
+                    let (_, of_child) = std::mem::take(input);
                     child.finish(site, text, &mut streams.child[text], of_child)?;
                 }
             }
@@ -163,23 +165,37 @@ impl Sequence<'_> {
         &self,
         index: usize,
         site: Site,
-        moments: &SiteMoments,
+        sums: &SiteSums,
         rounded: &mut RoundedMatrices,
     ) -> Result<(), CompressError> {
-        let (second, width) = (moments.second(), moments.width());
-        let first = TensorId::in_layer(index, site.roles()[0]);
-        let problem = self.problem(first, &second, width)?;
+        let (Some((fitted, judging)), Some(all)) = (sums.parts(), sums.all()) else { return Ok(()) };
+        let (width, ends_part) = (all.width(), sums.ends_part());
+        let mut targets = Vec::new();
         for &role in site.roles() {
             let id = TensorId::in_layer(index, role);
             let rows = self.checkpoint.tensor(id)?;
             let mut weights = vec![0.0; rows.rows() * width];
             rows.read(0..rows.rows(), &mut weights)?;
-            if let (Some(ridge), Some(cross)) = (self.settings.ridge, moments.cross())
-                && let Some(target) = asymmetric_target(&weights, width, &cross, &second, ridge)?
-            {
-                weights = target;
-            }
-            rounded.insert(id, self.round(id, &weights, &problem)?);
+            let of = |sums: &Sums| equations(&weights, sums, ends_part).map_err(ForwardError::from);
+            let judging = judging.map(of).transpose()?;
+            let target = if self.settings.solves {
+                target(&weights, (&of(fitted)?, judging.as_ref(), &of(&all)?)).map_err(ForwardError::from)?
+            } else {
+                weights
+            };
+            targets.push((id, target, judging));
+        }
+        let trials: Vec<Trial> = targets
+            .iter()
+            .filter_map(|(id, target, judging)| {
+                Some(Trial { tensor_type: self.types[id], target, judging: judging.as_ref()? })
+            })
+            .collect();
+        let first = TensorId::in_layer(index, site.roles()[0]);
+        let problem = damped(&all.second(), width, &trials, self.settings.sweeps)
+            .map_err(|source| CompressError::Moments { tensor: self.name(first), source })?;
+        for (id, target, _) in &targets {
+            rounded.insert(*id, self.round(*id, target, &problem)?);
         }
         Ok(())
     }
@@ -204,7 +220,7 @@ impl Sequence<'_> {
     }
 
     fn problem(&self, id: TensorId, second: &[f32], width: usize) -> Result<Problem, CompressError> {
-        Problem::new(second, width, self.settings.damping)
+        Problem::new(second, width, USUAL_DAMPING)
             .map_err(|source| CompressError::Moments { tensor: self.name(id), source })
     }
 

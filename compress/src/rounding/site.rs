@@ -1,47 +1,64 @@
-//! What both models' inputs of a site come to.
+//! What the texts have to say about the matrices that read from a site.
+
+use secateur_model::Checkpoint;
 
 use crate::CompressError;
-use crate::forward::ForwardError;
-use crate::statistics::{CrossMoments, Moments};
+use crate::forward::{ForwardError, Hidden, Site, StagedLayer};
+use crate::solve::{HELD_OUT_STEP, Sums, Wanted};
 
-/// Second moments of what the rounded model's layer reads, and, if wanted, how the parent's input goes with it.
-pub(super) struct SiteMoments {
-    with_cross: bool,
-    sums: Option<(Moments, Option<CrossMoments>)>,
-    width: usize,
+/// Sums over the inputs of a site, of texts to fit on and of texts to choose on.
+///
+/// For a site that ends a part of a layer, what goes with the inputs is what its matrix should give: what brings the hidden states of the rounded model
+/// to the parent's, `[hidden, width]`. For the others it is the parent's inputs, `[width, width]`.
+pub(super) struct SiteSums {
+    site: Site,
+    parts: Option<[Sums; 2]>,
 }
 
-impl SiteMoments {
-    pub fn new(with_cross: bool) -> Self {
-        Self { with_cross, sums: None, width: 0 }
+impl SiteSums {
+    pub fn new(site: Site) -> Self {
+        Self { site, parts: None }
     }
 
-    /// Adds the inputs of a text, both `[tokens, width]`.
-    pub fn add(&mut self, parent: &[f32], child: &[f32], tokens: usize) -> Result<(), CompressError> {
-        self.width = child.len() / tokens.max(1);
-        let width = self.width;
-        let (second, cross) = self.sums.get_or_insert_with(|| {
-            (Moments::new(width), self.with_cross.then(|| CrossMoments::new(width, width)))
-        });
-        second.add(child).map_err(ForwardError::from)?;
-        if let Some(cross) = cross {
-            cross.add(parent, child).map_err(ForwardError::from)?;
-        }
-        Ok(())
+    /// Whether the site ends a part of a layer.
+    pub fn ends_part(&self) -> bool {
+        matches!(self.site, Site::AttentionOutput | Site::FfnDown)
     }
 
-    /// Features of an input.
-    pub fn width(&self) -> usize {
-        self.width
+    /// Adds a text: what the site reads in the parent and in the rounded model, `[tokens, width]`; and the hidden states of the parent after the
+    /// part and of the rounded model before it, which count where the site ends a part.
+    pub fn add(
+        &mut self,
+        text: usize,
+        (checkpoint, parent): (&Checkpoint, &StagedLayer),
+        (of_parent, of_child): (&[f32], &[f32]),
+        (after, before): (&Hidden, &Hidden),
+    ) -> Result<(), CompressError> {
+        let width = of_child.len() / before.tokens().max(1);
+        let judges = usize::from(text % HELD_OUT_STEP == HELD_OUT_STEP - 1);
+        let outputs = if self.ends_part() { checkpoint.spec.hidden_size } else { width };
+        let parts = self.parts.get_or_insert_with(|| std::array::from_fn(|_| Sums::new(outputs, width)));
+        let added = if matches!(self.site, Site::AttentionOutput | Site::FfnDown) {
+            let wanted = Wanted::of(checkpoint, parent, self.site, of_parent.to_vec(), after, before)?;
+            let (inputs, wanted) = wanted.weighted(of_child);
+            parts[judges].add(&inputs, &wanted)
+        } else {
+            parts[judges].add(of_child, of_parent)
+        };
+        Ok(added.map_err(ForwardError::from)?)
     }
 
-    /// `E[y yᵀ]` of the child's inputs, `[width, width]`.
-    pub fn second(&self) -> Vec<f32> {
-        self.sums.as_ref().map(|(second, _)| second.averages().second()).unwrap_or_default()
+    /// Sums to fit on, and to choose on; none of the latter if there were too few texts.
+    pub fn parts(&self) -> Option<(&Sums, Option<&Sums>)> {
+        let [fitted, judging] = self.parts.as_ref()?;
+        Some((fitted, (!judging.is_empty()).then_some(judging)))
     }
 
-    /// `E[x yᵀ]` of the parent's and the child's inputs, `[width, width]`.
-    pub fn cross(&self) -> Option<Vec<f32>> {
-        Some(self.sums.as_ref()?.1.as_ref()?.mean())
+    /// Sums of all texts.
+    pub fn all(&self) -> Option<Sums> {
+        let [fitted, judging] = self.parts.as_ref()?;
+        let mut all = fitted.clone();
+        all.merge(judging);
+        Some(all)
     }
 }

@@ -1,47 +1,105 @@
-//! What a matrix should be so that its layer, reading what the compressed model gives it, does what it did before.
+//! What a matrix should be before it is rounded, and how it is best rounded, chosen on texts that neither was fitted to.
 
 use candle_core::{Device, Tensor};
-use faer::linalg::solvers::Solve;
-use faer::{Mat, Side};
+use rayon::prelude::*;
+use secateur_model::{TensorType, dequantize_row};
+use secateur_quantize::feedback::{Problem, ProblemError, round_matrix};
 
-use crate::forward::{ForwardError, with_values};
+use crate::forward::with_values;
+use crate::solve::{Equations, Sums, solve};
 
-/// The matrix `W'` that makes `E|W x - W' y|² + λ |W - W'|²` least, `x` being what the layer read in the parent and `y` what it reads now:
-/// `W' = W (C + λ) (H + λ)⁻¹` with `C = E[x yᵀ]`, `H = E[y yᵀ]`.
+/// Ridge of a target where no text is left to choose it on.
+const USUAL_RIDGE: f64 = 1.0;
+
+/// Damping where no text is left to choose it on.
+pub const USUAL_DAMPING: f64 = 0.01;
+
+/// Dampings that are tried, relative to the mean of the diagonal of `H`.
+const DAMPINGS: [f64; 4] = [0.001, 0.01, 0.05, 0.2];
+
+/// Rows that are rounded with each damping.
+const SAMPLED_ROWS: usize = 32;
+
+/// The normal equations of a matrix of a site: `ends_part` says that `sums` hold what comes out, else they hold what the parent's matrix read,
+/// and it should give what the parent's gave.
+pub fn equations(weights: &[f32], sums: &Sums, ends_part: bool) -> candle_core::Result<Equations> {
+    let (width, mut cross) = (sums.width(), sums.cross());
+    if !ends_part {
+        // [rows, width] x [width, width]
+        let left = Tensor::from_slice(weights, (weights.len() / width, width), &Device::Cpu)?;
+        let product = left.matmul(&Tensor::from_vec(cross, (width, width), &Device::Cpu)?)?;
+        cross = with_values(&product, <[f32]>::to_vec)?;
+    }
+    Ok(Equations::new(width, sums.second(), cross))
+}
+
+/// The weights `[rows, width]` with which a layer, reading what the rounded model gives it, does what it should. The ridge toward the parent's
+/// weights is the one that is best on `judging`; then all texts are solved for.
 ///
-/// `weights` is `[rows, width]`, `cross` and `second` are `[width, width]`; `ridge` is `λ` relative to the mean of the diagonal of `H`. `None` if
-/// the matrix to be inverted is singular.
-///
-/// Source: "GPTAQ: Efficient Finetuning-Free Quantization for Asymmetric Calibration", with a ridge toward the parent's weights.
+/// Source: "GPTAQ: Efficient Finetuning-Free Quantization for Asymmetric Calibration", here with a ridge, and for output projections with the
+/// hidden states of the parent as their goal.
+pub fn target(
+    weights: &[f32],
+    (fitted, judging, all): (&Equations, Option<&Equations>, &Equations),
+) -> candle_core::Result<Vec<f32>> {
+    let ridge = match judging {
+        Some(judging) => solve(weights, fitted, judging)?.ridge,
+        None => Some(USUAL_RIDGE),
+    };
+    let solved = ridge.and_then(|ridge| all.solve(weights, ridge));
+    Ok(solved.unwrap_or_else(|| weights.to_vec()))
+}
+
+/// One matrix in a choice of damping.
+pub struct Trial<'a> {
+    /// What it will be stored as.
+    pub tensor_type: TensorType,
+    /// What is rounded, `[rows, width]`.
+    pub target: &'a [f32],
+    /// Of the texts that judge.
+    pub judging: &'a Equations,
+}
+
+/// The problem of a site, damped so that a sample of rows loses least on the texts that judge. `second` is `[width, width]`.
 ///
 /// # Errors
-/// If there is no memory for a product.
-pub fn asymmetric_target(
-    weights: &[f32],
-    width: usize,
-    cross: &[f32],
+/// If second moments are not finite, or singular with any damping.
+pub fn damped(
     second: &[f32],
-    ridge: f64,
-) -> Result<Option<Vec<f32>>, ForwardError> {
-    let mean = second.iter().step_by(width + 1).map(|&value| f64::from(value)).sum::<f64>() / width as f64;
-    if mean <= 0.0 {
-        return Ok(Some(weights.to_vec()));
+    width: usize,
+    trials: &[Trial<'_>],
+    sweeps: usize,
+) -> Result<Problem, ProblemError> {
+    let with = |damping: f64| Problem::new(second, width, damping);
+    if trials.is_empty() {
+        return with(USUAL_DAMPING);
     }
-    let added = ridge * mean;
-    let with_ridge = |matrix: &[f32], row: usize, column: usize| {
-        f64::from(matrix[row * width + column]) + if row == column { added } else { 0.0 }
-    };
-    let Ok(inverse) =
-        Mat::from_fn(width, width, |row, column| with_ridge(second, row, column)).llt(Side::Lower)
-    else {
-        return Ok(None);
-    };
-    // T = (C + λ) (H + λ)⁻¹, so (H + λ) Tᵀ = (C + λ)ᵀ
-    let solved = inverse.solve(&Mat::from_fn(width, width, |row, column| with_ridge(cross, column, row)));
-    let transform: Vec<f32> =
-        (0..width * width).map(|index| solved[(index % width, index / width)] as f32).collect();
-    let rows = weights.len() / width;
-    let weights = Tensor::from_slice(weights, (rows, width), &Device::Cpu)?;
-    let product = weights.matmul(&Tensor::from_vec(transform, (width, width), &Device::Cpu)?)?;
-    Ok(Some(with_values(&product, <[f32]>::to_vec)?))
+    let tried: Vec<(f64, Problem)> = DAMPINGS
+        .into_par_iter()
+        .filter_map(|damping| {
+            let problem = with(damping).ok()?;
+            let lost: f64 = trials.iter().map(|trial| trial.lost(&problem, sweeps)).sum();
+            Some((lost, problem))
+        })
+        .collect();
+    let best = tried.into_iter().min_by(|one, other| one.0.total_cmp(&other.0));
+    best.map_or_else(|| with(USUAL_DAMPING), |(_, problem)| Ok(problem))
+}
+
+impl Trial<'_> {
+    /// What a sample of rows loses on the texts that judge; infinite if it cannot be told.
+    fn lost(&self, problem: &Problem, sweeps: usize) -> f64 {
+        let width = problem.width();
+        let rows = self.target.len() / width;
+        let step = rows.div_ceil(SAMPLED_ROWS).max(1);
+        let sampled: Vec<usize> = (0..rows).step_by(step).collect();
+        let values: Vec<f32> =
+            sampled.iter().flat_map(|row| &self.target[row * width..][..width]).copied().collect();
+        let mut stored = vec![0.0; values.len()];
+        let rounded = round_matrix(self.tensor_type, &values, problem, sweeps);
+        let is_read =
+            rounded.is_ok_and(|bytes| dequantize_row(self.tensor_type, &bytes, &mut stored).is_ok());
+        let lost = is_read.then(|| self.judging.of_rows(&sampled).error(&stored).ok()).flatten();
+        lost.unwrap_or(f64::INFINITY)
+    }
 }

@@ -15,7 +15,6 @@ mod portable;
 mod repair;
 mod repaired_file;
 mod request;
-mod solve;
 
 use secateur_model::{Checkpoint, ModelError, TensorId};
 

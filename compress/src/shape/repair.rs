@@ -9,14 +9,11 @@ use secateur_model::{Checkpoint, ModelSpec, Role, TensorId};
 use super::bias::write_biases;
 use super::read;
 use super::repaired_file::RepairedFile;
-use super::solve::{Sums, solve};
 use crate::CompressError;
 use crate::forward::{Forward, ForwardError, Hidden, Residency, Site, StagedLayer, StagedModel};
 use crate::progress::Progress;
+use crate::solve::{HELD_OUT_STEP, Sums, Wanted, solve};
 use crate::statistics::Statistics;
-
-/// One text of so many judges the ridge.
-const HELD_OUT_STEP: usize = 8;
 
 /// The output projections that are solved anew: all from the first on whose input or whose layer's input differs from the parent's.
 fn repaired_tensors(spec: &ModelSpec, shape: &ShapePlan) -> Vec<TensorId> {
@@ -72,17 +69,11 @@ struct Part {
     first: Site,
     last: Site,
     role: Role,
-    bias: Role,
 }
 
 const PARTS: [Part; 2] = [
-    Part {
-        first: Site::AttentionInput,
-        last: Site::AttentionOutput,
-        role: Role::AttentionOutput,
-        bias: Role::AttentionOutputBias,
-    },
-    Part { first: Site::FfnInput, last: Site::FfnDown, role: Role::FfnDown, bias: Role::FfnDownBias },
+    Part { first: Site::AttentionInput, last: Site::AttentionOutput, role: Role::AttentionOutput },
+    Part { first: Site::FfnInput, last: Site::FfnDown, role: Role::FfnDown },
 ];
 
 impl Part {
@@ -170,18 +161,21 @@ impl Sequence<'_> {
                 let read_by_parent = part.pass(parent, text, of_parent)?;
                 let input = part.input(&child, of_child)?;
                 if is_wanted {
-                    let wanted = self.target(parent, part, read_by_parent, of_parent, of_child)?;
-                    let weights = token_weights(&wanted.scale, self.parent.spec.hidden_size);
+                    let wanted =
+                        Wanted::of(self.parent, parent, part.last, read_by_parent, of_parent, of_child)?;
+                    let (inputs, wanted) = wanted.weighted(&input);
                     let sums = &mut sums[usize::from(text % HELD_OUT_STEP == HELD_OUT_STEP - 1)];
-                    sums.add(&scaled(&input, &weights), &scaled(&wanted.values, &weights))
-                        .map_err(ForwardError::from)?;
+                    sums.add(&inputs, &wanted).map_err(ForwardError::from)?;
                 }
                 inputs.push(input);
             }
             if is_wanted {
                 let weights = read(self.smaller, id)?;
                 let [fitted, held_out] = &sums;
-                let solved = solve(&weights, fitted, if held_out.is_empty() { fitted } else { held_out });
+                let judge = if held_out.is_empty() { fitted } else { held_out };
+                let solved = solve(&weights, &fitted.equations(), &judge.equations())
+                    .map_err(ForwardError::from)?
+                    .weights;
                 self.file.put(id, &solved)?;
                 child.replace(part.last, solved)?;
             }
@@ -192,59 +186,10 @@ impl Sequence<'_> {
         Ok(())
     }
 
-    /// What the projection of the smaller model should give, `[tokens, hidden]`: what brings its hidden states to the parent's. Where a norm
-    /// comes between, that cannot be solved for, and it is what the parent's projection gives.
-    fn target(
-        &self,
-        parent: &StagedLayer,
-        part: Part,
-        read_by_parent: Vec<f32>,
-        after: &Hidden,
-        before: &Hidden,
-    ) -> Result<Target, CompressError> {
-        let (mut values, scale) = if self.parent.spec.layers[parent.index()].post_norms {
-            let values = parent.output(part.last, read_by_parent)?;
-            (values.clone(), values)
-        } else {
-            let pairs = after.values().iter().zip(before.values());
-            (pairs.map(|(after, before)| after - before).collect(), after.values().to_vec())
-        };
-        // a bias stays, and gives its part
-        let bias = TensorId::in_layer(parent.index(), part.bias);
-        if self.parent.spec.shape(bias).is_some() {
-            let bias = read(self.parent, bias)?;
-            for row in values.chunks_exact_mut(bias.len()) {
-                row.iter_mut().zip(&bias).for_each(|(value, bias)| *value -= bias);
-            }
-        }
-        Ok(Target { values, scale })
-    }
-
     /// Sums for fitting, and for judging.
     fn sums(&self, id: TensorId) -> Result<[Sums; 2], CompressError> {
         let rows = self.smaller.tensor(id)?;
         let sums = Sums::new(rows.rows(), rows.row_len());
         Ok([sums.clone(), sums])
     }
-}
-
-/// Wanted outputs.
-struct Target {
-    /// `[tokens, hidden]`
-    values: Vec<f32>,
-    /// What a norm will divide by, `[tokens, hidden]`.
-    scale: Vec<f32>,
-}
-
-/// What the errors of each token count: its share once the next norm has divided by the size of its hidden state.
-fn token_weights(scale: &[f32], hidden_size: usize) -> Vec<f32> {
-    let size = |row: &[f32]| (row.iter().map(|value| value * value).sum::<f32>() / hidden_size as f32).sqrt();
-    scale.chunks_exact(hidden_size).map(|row| 1.0 / size(row).max(f32::MIN_POSITIVE)).collect()
-}
-
-/// Each row times its weight.
-fn scaled(values: &[f32], weights: &[f32]) -> Vec<f32> {
-    let width = values.len() / weights.len().max(1);
-    let rows = values.chunks_exact(width.max(1)).zip(weights);
-    rows.flat_map(|(row, weight)| row.iter().map(move |value| value * weight)).collect()
 }

@@ -48,6 +48,12 @@ impl CrossMoments {
         Ok(())
     }
 
+    /// Adds what others of the same widths have summed.
+    pub fn merge(&mut self, other: &Self) {
+        self.products.iter_mut().zip(&other.products).for_each(|(sum, more)| *sum += more);
+        self.tokens += other.tokens;
+    }
+
     /// `E[x yᵀ]`, `[left, right]`; zeros if nothing was seen.
     pub fn mean(&self) -> Vec<f32> {
         let tokens = self.tokens.max(1) as f64;

@@ -55,6 +55,13 @@ impl Moments {
         Ok(())
     }
 
+    /// Adds what others of the same width have summed.
+    pub fn merge(&mut self, other: &Self) {
+        self.products.iter_mut().zip(&other.products).for_each(|(sum, more)| *sum += more);
+        self.values.iter_mut().zip(&other.values).for_each(|(sum, more)| *sum += more);
+        self.tokens += other.tokens;
+    }
+
     /// Features of an input.
     pub fn width(&self) -> usize {
         self.width

@@ -1,0 +1,74 @@
+//! What an output projection of a changed model should give.
+
+use secateur_model::{Checkpoint, ModelError, Role, TensorId};
+
+use crate::CompressError;
+use crate::forward::{Hidden, Site, StagedLayer};
+
+/// Wanted outputs of the projection that ends a part of a layer, and what each token counts.
+pub struct Wanted {
+    /// `[tokens, hidden]`
+    values: Vec<f32>,
+    /// The share of a token's errors once the next norm has divided by the size of its hidden state, `[tokens]`.
+    weights: Vec<f32>,
+}
+
+impl Wanted {
+    /// What brings the hidden states of the changed model, `before` the part, to those of the parent, `after` it. Where a norm comes
+    /// between, that cannot be solved for, and it is what the parent's projection makes of `read_by_parent`.
+    ///
+    /// # Errors
+    /// If something cannot be read, or there is no memory for a product.
+    pub fn of(
+        model: &Checkpoint,
+        parent: &StagedLayer,
+        site: Site,
+        read_by_parent: Vec<f32>,
+        after: &Hidden,
+        before: &Hidden,
+    ) -> Result<Self, CompressError> {
+        let spec = &model.spec;
+        let (mut values, weights) = if spec.layers[parent.index()].post_norms {
+            let values = parent.output(site, read_by_parent)?;
+            let weights = token_weights(&values, spec.hidden_size);
+            (values, weights)
+        } else {
+            let pairs = after.values().iter().zip(before.values());
+            let values = pairs.map(|(after, before)| after - before).collect();
+            (values, token_weights(after.values(), spec.hidden_size))
+        };
+        // a bias stays, and gives its part
+        let role = if site == Site::FfnDown { Role::FfnDownBias } else { Role::AttentionOutputBias };
+        let bias = TensorId::in_layer(parent.index(), role);
+        if spec.shape(bias).is_some() {
+            let bias = read(model, bias)?;
+            for row in values.chunks_exact_mut(bias.len()) {
+                row.iter_mut().zip(&bias).for_each(|(value, bias)| *value -= bias);
+            }
+        }
+        Ok(Self { values, weights })
+    }
+
+    /// Each token times its weight: `inputs`, `[tokens, width]`, and what is wanted, `[tokens, hidden]`.
+    pub fn weighted(&self, inputs: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        (scaled(inputs, &self.weights), scaled(&self.values, &self.weights))
+    }
+}
+
+fn read(checkpoint: &Checkpoint, id: TensorId) -> Result<Vec<f32>, ModelError> {
+    let rows = checkpoint.tensor(id)?;
+    let mut values = vec![0.0; rows.rows() * rows.row_len()];
+    rows.read(0..rows.rows(), &mut values)?;
+    Ok(values)
+}
+
+fn token_weights(scale: &[f32], hidden_size: usize) -> Vec<f32> {
+    let size = |row: &[f32]| (row.iter().map(|value| value * value).sum::<f32>() / hidden_size as f32).sqrt();
+    scale.chunks_exact(hidden_size).map(|row| 1.0 / size(row).max(f32::MIN_POSITIVE)).collect()
+}
+
+fn scaled(values: &[f32], weights: &[f32]) -> Vec<f32> {
+    let width = values.len() / weights.len().max(1);
+    let rows = values.chunks_exact(width.max(1)).zip(weights);
+    rows.flat_map(|(row, weight)| row.iter().map(move |value| value * weight)).collect()
+}
