@@ -209,6 +209,7 @@ pub fn advice(machine: &Machine, workload: &Workload, usage: &Usage, now: f64) -
         (part.weights, part.bytes) = (part.weights * 0.8, part.bytes * 0.8);
     }
     pruned.layer_count = pruned.layer_count * 4 / 5;
+    pruned.layer_steps *= 0.8;
     pruned.caches.iter_mut().for_each(|group| group.layers = group.layers * 4 / 5);
     consider("a fifth of the layers less".to_owned(), speed(&pruned, usage.cache));
     best

@@ -210,8 +210,8 @@ fn explain(workload: &Workload, machine: &Machine, estimate: &Estimate, usage: &
     }
     let time = &estimate.decode_time;
     lines.push(format!(
-        "layers: {} × {:.1} us = {}",
-        workload.layer_count,
+        "layers: {:.1} × {:.1} us = {}",
+        workload.layer_steps,
         machine.fixed_per_layer * 1e6,
         ms(time.layers)
     ));
