@@ -13,6 +13,7 @@ use secateur_model::{Checkpoint, ModelError, ModelSpec, SpecError, TensorType};
 use secateur_profiles::architecture::Architecture;
 use secateur_profiles::catalog::Sizes;
 use secateur_profiles::cost::Workload;
+use secateur_profiles::needs::Modality;
 
 use crate::console::Console;
 use crate::model_argument::{self, Headers};
@@ -108,6 +109,17 @@ impl CostModel {
             Source::Spec(spec) => Some(spec.vocabulary_size),
             Source::Priced(_) => None,
         }
+    }
+
+    /// What the model is fed with, as far as its config tells.
+    pub fn modalities(&self) -> Vec<Modality> {
+        let Source::Files(headers) = &self.source else { return vec![Modality::Text] };
+        let config = headers.checkpoint.config();
+        let has = |part: &str| config.is_some_and(|config| config.get(part).is_some());
+        let mut modalities = vec![Modality::Text];
+        modalities.extend(has("vision_config").then_some(Modality::Image));
+        modalities.extend(has("audio_config").then_some(Modality::Audio));
+        modalities
     }
 
     /// Longest context that the model was trained for, in tokens.

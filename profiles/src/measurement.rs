@@ -174,7 +174,9 @@ impl Measurement {
 
     /// The model as the formulas see it, `None` if the row does not say enough.
     pub fn workload(&self) -> Option<Arc<Workload>> {
-        if let Some(model) = experts_by_name(&self.model, &self.engine).or_else(|| hybrid_by_name(&self.model)) {
+        if let Some(model) =
+            experts_by_name(&self.model, &self.engine).or_else(|| hybrid_by_name(&self.model))
+        {
             return Some(Arc::new(model.workload(uniform_type(&self.quant)?)));
         }
         let parameters = self.parameters.or_else(|| parameters_in(&self.model));

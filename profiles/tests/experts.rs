@@ -22,7 +22,8 @@ fn small_thinker_runs_as_published_on_devices_fitted_to_dense_models() {
     for row in &measured {
         let predicted = 1.0 / experience.predict(row).seconds;
         let error = predicted * row.seconds - 1.0;
-        let known = dense.iter().filter(|dense| dense.chip == row.chip && dense.platform.kind == row.platform.kind);
+        let known =
+            dense.iter().filter(|dense| dense.chip == row.chip && dense.platform.kind == row.platform.kind);
         println!(
             "| {} | {} | {:.2} | {predicted:.2} | {:+.0} % | {} |",
             row.device,

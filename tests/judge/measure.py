@@ -73,7 +73,7 @@ def peak_memory(stock, path, load_mode, length):
     """The bytes by which this process grows at most while it loads a model and fills a context of `length` tokens."""
     before = _status("VmRSS")
     model = llama.Model(stock, path, load_mode=load_mode)
-    context = llama.Context(model, length, windowed=True)
+    context = llama.Context(model, length, threads=1, windowed=True)
     tokens = [1 + index % 1000 for index in range(length - 1)]
     context.logits(tokens, first=length - 2)
     context.logits([1])

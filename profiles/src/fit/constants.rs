@@ -16,7 +16,7 @@ pub struct Shared {
     pub single_thread: f64,
     /// How much of it all threads together lose by disturbing each other.
     pub contention: f64,
-    /// ln of seconds per layer and token.
+    /// ln of seconds per layer and token on one thread.
     pub fixed_per_layer: f64,
     /// ln of the cost of a cached byte against a byte of weights.
     pub cached_byte: f64,
@@ -32,7 +32,8 @@ impl Shared {
 
     /// As a list, in the order of the fields.
     pub fn to_array(self) -> [f64; Self::COUNT] {
-        let Self { bandwidth, single_thread, contention, fixed_per_layer, cached_byte, attention, waiting } = self;
+        let Self { bandwidth, single_thread, contention, fixed_per_layer, cached_byte, attention, waiting } =
+            self;
         [bandwidth, single_thread, contention, fixed_per_layer, cached_byte, attention, waiting]
     }
 
