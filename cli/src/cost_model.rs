@@ -49,11 +49,20 @@ pub struct MixError {
 impl CostModel {
     /// Opens what the user named; of a model of the Hub only headers are fetched.
     pub fn open(model: &str, console: &Console) -> anyhow::Result<Self> {
+        Self::open_by(model, |model| model_argument::open_headers(model, console))
+    }
+
+    /// The same to be priced in the types in which it is stored alone: without what only a new file needs.
+    pub fn open_as_stored(model: &str, console: &Console) -> anyhow::Result<Self> {
+        Self::open_by(model, |model| model_argument::open_tensors(model, console))
+    }
+
+    fn open_by(model: &str, open: impl FnOnce(&str) -> anyhow::Result<Headers>) -> anyhow::Result<Self> {
         let path = Path::new(model);
         if path.extension().is_some_and(|extension| extension == "json") {
             return Self::from_config(path);
         }
-        let headers = model_argument::open_headers(model, console)?;
+        let headers = open(model)?;
         Ok(Self { name: headers.checkpoint.name(), source: Source::Files(Box::new(headers)) })
     }
 

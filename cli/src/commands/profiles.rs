@@ -139,7 +139,7 @@ fn matches(
     let profiles = if profiles.is_empty() { library::all()? } else { load_profiles(profiles)? };
     let mut rows = Vec::new();
     for name in models {
-        let model = CostModel::open(name, console)?;
+        let model = CostModel::open_as_stored(name, console)?;
         let workload = model.workload(None)?;
         let context = context.min(model.context_length());
         let usage = Usage { context, prompt: 256, cache: CacheType::F16, threads: None, loaded: false };

@@ -30,6 +30,7 @@ pub fn run(arguments: &WhatIfArguments, console: &Console) -> anyhow::Result<Exi
     let profiles = load_profiles(&arguments.profiles)?;
     let choices = type_choices(&arguments.types)?;
     let model = match (&arguments.model, arguments.params) {
+        (Some(model), _) if choices.is_empty() => CostModel::open_as_stored(model, console)?,
         (Some(model), _) => CostModel::open(model, console)?,
         (None, Some(parameters)) => CostModel::of_parameters(parameters),
         // clap asks for one of them
