@@ -35,15 +35,15 @@ pub enum ProfilesError {
     #[error("`{found}` is no instruction set; known are: scalar, neon, dotprod, i8mm, avx2, vnni, gpu, npu")]
     UnknownSimd { found: String },
     #[error("`{}` is about {found} devices; fit one at a time: keep the rows of one device", path.display())]
-    ManyDevices { path: std::path::PathBuf, found: usize },
+    ManyDevices { path: PathBuf, found: usize },
     #[error("`{}` has no row with the speed of a known model", path.display())]
-    NoRows { path: std::path::PathBuf },
+    NoRows { path: PathBuf },
     #[error("`{}`: {source}", path.display())]
-    Table { path: std::path::PathBuf, source: MeasurementError },
+    Table { path: PathBuf, source: MeasurementError },
     #[error("`{}`: {source}", path.display())]
-    Bench { path: std::path::PathBuf, source: BenchError },
+    Bench { path: PathBuf, source: BenchError },
     #[error("`{}` cannot be read: {source}", path.display())]
-    Unreadable { path: std::path::PathBuf, source: std::io::Error },
+    Unreadable { path: PathBuf, source: std::io::Error },
 }
 
 /// Lists, shows, checks, matches, fits or scores.
@@ -109,7 +109,7 @@ fn device_row(profile: &Profile) -> DeviceRow {
     }
 }
 
-fn check(files: &[std::path::PathBuf], console: &Console) -> anyhow::Result<Exit> {
+fn check(files: &[PathBuf], console: &Console) -> anyhow::Result<Exit> {
     let mut checked = Vec::new();
     for path in files {
         let file = path.display().to_string();
