@@ -13,6 +13,7 @@ use secateur_model::{Checkpoint, ModelError, ModelSpec, SpecError, TensorType};
 use secateur_profiles::architecture::Architecture;
 use secateur_profiles::catalog::Sizes;
 use secateur_profiles::cost::Workload;
+use secateur_profiles::needs::Modality;
 
 use crate::console::Console;
 use crate::model_argument::{self, Headers};
@@ -48,11 +49,20 @@ pub struct MixError {
 impl CostModel {
     /// Opens what the user named; of a model of the Hub only headers are fetched.
     pub fn open(model: &str, console: &Console) -> anyhow::Result<Self> {
+        Self::open_by(model, |model| model_argument::open_headers(model, console))
+    }
+
+    /// The same to be priced in the types in which it is stored alone: without what only a new file needs.
+    pub fn open_as_stored(model: &str, console: &Console) -> anyhow::Result<Self> {
+        Self::open_by(model, |model| model_argument::open_tensors(model, console))
+    }
+
+    fn open_by(model: &str, open: impl FnOnce(&str) -> anyhow::Result<Headers>) -> anyhow::Result<Self> {
         let path = Path::new(model);
         if path.extension().is_some_and(|extension| extension == "json") {
             return Self::from_config(path);
         }
-        let headers = model_argument::open_headers(model, console)?;
+        let headers = open(model)?;
         Ok(Self { name: headers.checkpoint.name(), source: Source::Files(Box::new(headers)) })
     }
 
@@ -108,6 +118,17 @@ impl CostModel {
             Source::Spec(spec) => Some(spec.vocabulary_size),
             Source::Priced(_) => None,
         }
+    }
+
+    /// What the model is fed with, as far as its config tells.
+    pub fn modalities(&self) -> Vec<Modality> {
+        let Source::Files(headers) = &self.source else { return vec![Modality::Text] };
+        let config = headers.checkpoint.config();
+        let has = |part: &str| config.is_some_and(|config| config.get(part).is_some());
+        let mut modalities = vec![Modality::Text];
+        modalities.extend(has("vision_config").then_some(Modality::Image));
+        modalities.extend(has("audio_config").then_some(Modality::Audio));
+        modalities
     }
 
     /// Longest context that the model was trained for, in tokens.

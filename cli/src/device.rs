@@ -22,8 +22,13 @@ impl<'a> Asked<'a> {
     /// For models that were trained for contexts of so many tokens at least.
     pub fn new(profile: &'a Profile, context_length: usize) -> Result<Self, WhatIfError> {
         let context = USUAL_CONTEXT.min(context_length);
-        let usage =
-            Usage { context, prompt: USUAL_PROMPT.min(context), cache: CacheType::F16, threads: None };
+        let usage = Usage {
+            context,
+            prompt: USUAL_PROMPT.min(context),
+            cache: CacheType::F16,
+            threads: None,
+            loaded: false,
+        };
         Ok(Self { profile, runtime: runtime_of(profile, None)?, usage })
     }
 

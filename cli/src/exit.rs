@@ -24,6 +24,7 @@ use crate::commands::eval::EvalError;
 use crate::commands::profiles::ProfilesError;
 use crate::commands::whatif::WhatIfError;
 use crate::cost_model::MixError;
+use crate::llama_bench::LlamaBenchError;
 use crate::model_argument::ModelArgumentError;
 use crate::run_record::RunRecordError;
 
@@ -117,6 +118,7 @@ impl Exit {
             || error.is::<ModelArgumentError>()
             || error.is::<CheckError>()
             || error.is::<RunRecordError>()
+            || error.is::<LlamaBenchError>()
         {
             return Self::Unusable;
         }

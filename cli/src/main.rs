@@ -9,6 +9,7 @@ mod device;
 mod exit;
 mod fit_report;
 mod hub_settings;
+mod llama_bench;
 mod model_argument;
 mod run_record;
 mod searching;

@@ -61,6 +61,14 @@ pub fn open_headers(model: &str, console: &Console) -> anyhow::Result<Headers> {
     }
 }
 
+/// The same for questions about tensors as they are stored: the tokenizer of a local GGUF file stays unread.
+pub fn open_tensors(model: &str, console: &Console) -> anyhow::Result<Headers> {
+    match named(model)? {
+        Named::Path(path) => Ok(Headers { checkpoint: Checkpoint::open_tensors(&path)?, _stand_in: None }),
+        _ => open_headers(model, console),
+    }
+}
+
 /// Does something with the Hub as the environment and the command line describe it.
 pub fn with_hub<T>(console: &Console, act: impl FnOnce(&Hub) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let settings = HubSettings::from_environment(console.is_offline())?;

@@ -134,6 +134,21 @@ impl Checkpoint {
         Ok(Self { headers_only: true, ..Self::open(path)? })
     }
 
+    /// As [`open`](Self::open), and of a GGUF file leaves the tokenizer unread: for questions about tensors alone, which a vocabulary of a
+    /// quarter million tokens would make wait.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_tensors(path: &Path) -> Result<Self, ModelError> {
+        let is_gguf = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
+        if is_gguf && path.is_file() {
+            let mut gguf = Gguf::open(path)?;
+            gguf.metadata.remove("tokenizer.ggml.model");
+            return Self::from_gguf(path, gguf);
+        }
+        Self::open(path)
+    }
+
     /// Opens a GGUF file that is in memory already.
     ///
     /// # Errors

@@ -60,7 +60,7 @@ impl Device {
         let nothing = Workload::new(spec, &[], rest);
         let own = self.runtime.own_memory.value * MIB;
         let in_memory = self.runtime.weights_in_memory.value;
-        let memory = MemoryUse::new(&nothing, self.context, CacheType::F16, in_memory, own).total();
+        let memory = MemoryUse::new(&nothing, self.context, CacheType::F16, in_memory, own, 0.0).total();
         let time = decode(&self.machine, &nothing, self.context as f64 / 2.0, CacheType::F16).total();
         [memory, time * 1e6]
     }

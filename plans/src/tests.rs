@@ -140,7 +140,8 @@ fn costs_on_devices_are_what_the_whole_plan_is_estimated_at() {
             let predicted = plans.predictor().predict(&genome);
             let (plan, spec) = (plans.plan(&genome).unwrap(), &plans.model(&genome).unwrap().spec);
             let workload = Workload::new(spec, &plan.tensors, plan.gguf_bytes);
-            let usage = Usage { context: CONTEXT, prompt: 256, cache: CacheType::F16, threads: None };
+            let usage =
+                Usage { context: CONTEXT, prompt: 256, cache: CacheType::F16, threads: None, loaded: false };
             for (index, name) in names.iter().enumerate() {
                 let profile = library::find(name).unwrap();
                 let estimate = estimate(&profile, profile.runtime(None).unwrap(), &workload, &usage);

@@ -16,14 +16,14 @@ pub struct Matrices {
     pub columns: usize,
     /// How many there are.
     pub count: usize,
-    /// How many of them a token passes through.
-    pub used: usize,
+    /// How many of them a token passes through; not a whole number where an engine reads a part of each.
+    pub used: f64,
     /// Too small or too delicate to be quantized: routers, convolutions.
     pub plain: bool,
 }
 
 /// Experts of every layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Experts {
     /// In each layer.
     pub count: usize,
@@ -31,7 +31,12 @@ pub struct Experts {
     pub used: usize,
     /// The router sees the layer's input, so that experts are read while attention runs ("SmallThinker").
     pub routed_early: bool,
+    /// Part of an expert's channels that the engine reads beyond the gate: 1 for engines that do not look which are zero.
+    pub active_channels: f64,
 }
+
+/// Channels of a chosen expert that a token activates at most: "SmallThinker" tells that over 60 % of them are zero behind its `relu` gate.
+pub const ACTIVE_CHANNELS: f64 = 0.4;
 
 /// A model as matrices and caches.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +63,8 @@ pub struct Architecture {
     pub state_bytes: usize,
     /// Experts, if it has any.
     pub experts: Option<Experts>,
+    /// Operations of a layer's graph beside those of a dense decoder's; each is a step at which threads wait for each other.
+    pub steps: f64,
     /// Width of a feed-forward part.
     pub ffn_width: usize,
     /// Longest context in tokens.
@@ -130,13 +137,14 @@ impl Architecture {
             expanded_elements: cache.elements,
             state_bytes: 0,
             experts: None,
+            steps: 1.0,
             ffn_width: 0,
             context_length: config.optional("max_position_embeddings").unwrap_or(32_768),
         })
     }
 
-    fn add(&mut self, rows: usize, columns: usize, per_layer: usize, used: usize, plain: bool) {
-        let (count, used) = (per_layer * self.layers, used * self.layers);
+    fn add(&mut self, rows: usize, columns: usize, per_layer: usize, used: f64, plain: bool) {
+        let (count, used) = (per_layer * self.layers, used * self.layers as f64);
         self.matrices.push(Matrices { rows, columns, count, used, plain });
     }
 
@@ -154,6 +162,7 @@ impl Architecture {
                 count: config.size("moe_num_primary_experts")?,
                 used: config.size("moe_num_active_primary_experts")?,
                 routed_early: true,
+                active_channels: 1.0,
             },
             width: config.size("moe_ffn_hidden_size")?,
             vocabulary_size: config.size("vocab_size")?,
@@ -178,17 +187,17 @@ impl Architecture {
         let width = config.size("intermediate_size")?;
         match config.optional("q_lora_rank") {
             Some(rank) => {
-                model.add(rank, hidden, 1, 1, false);
-                model.add(heads * (plain + rotated), rank, 1, 1, false);
+                model.add(rank, hidden, 1, 1.0, false);
+                model.add(heads * (plain + rotated), rank, 1, 1.0, false);
                 model.vectors += rank * layers;
             }
-            None => model.add(heads * (plain + rotated), hidden, 1, 1, false),
+            None => model.add(heads * (plain + rotated), hidden, 1, 1.0, false),
         }
-        model.add(latent + rotated, hidden, 1, 1, false);
-        model.add(heads * (plain + value), latent, 1, 1, false);
-        model.add(hidden, heads * value, 1, 1, false);
-        model.add(width, hidden, 1, 1, false);
-        model.add(hidden, width, 1, 1, false);
+        model.add(latent + rotated, hidden, 1, 1.0, false);
+        model.add(heads * (plain + value), latent, 1, 1.0, false);
+        model.add(hidden, heads * value, 1, 1.0, false);
+        model.add(width, hidden, 1, 1.0, false);
+        model.add(hidden, width, 1, 1.0, false);
         model.vectors += (2 * hidden + latent) * layers;
         model.expanded_elements = heads * (plain + rotated + value);
         model.ffn_width = width;
@@ -208,18 +217,31 @@ impl Architecture {
         let channels = inner + 2 * groups * state;
         add_attention(&mut model, heads, kv_heads, head);
         // gate, input and state projections, and a step per head
-        model.add(inner + channels + ssm_heads, hidden, 1, 1, false);
-        model.add(channels, kernel, 1, 1, true);
-        model.add(hidden, inner, 1, 1, false);
-        model.add(width, hidden, 2, 2, false);
-        model.add(hidden, width, 1, 1, false);
+        model.add(inner + channels + ssm_heads, hidden, 1, 1.0, false);
+        model.add(channels, kernel, 1, 1.0, true);
+        model.add(hidden, inner, 1, 1.0, false);
+        model.add(width, hidden, 2, 2.0, false);
+        model.add(hidden, width, 1, 1.0, false);
         let convolution_bias = if config.flag("mamba_conv_bias", true) { channels } else { 0 };
         let gated_norm = if config.flag("mamba_rms_norm", false) { inner } else { 0 };
         // step bias, decay and skip of each head
         model.vectors += (2 * hidden + convolution_bias + gated_norm + 3 * ssm_heads) * layers;
         model.state_bytes = 4 * (inner * state + channels * (kernel - 1));
+        // projections, convolution, scan, skip and gate of the mixer, and what splits and joins them
+        model.steps = (DENSE_STEPS + 14.0) / DENSE_STEPS;
         model.ffn_width = width;
         Ok(model)
+    }
+
+    /// Falcon-H1-0.5B by its published config.
+    pub fn falcon_h1_half_billion() -> Option<Self> {
+        let config = serde_json::json!({
+            "model_type": "falcon_h1", "hidden_size": 1024, "intermediate_size": 2048, "num_hidden_layers": 36,
+            "num_attention_heads": 8, "num_key_value_heads": 2, "head_dim": 64, "vocab_size": 32_784,
+            "mamba_d_ssm": 1536, "mamba_d_state": 128, "mamba_n_heads": 24, "mamba_n_groups": 1, "mamba_d_conv": 4,
+            "mamba_conv_bias": true, "mamba_rms_norm": false, "tie_word_embeddings": false,
+        });
+        Self::from_config(&config).ok()
     }
 
     /// Numbers in all tensors.
@@ -249,7 +271,7 @@ impl Architecture {
                 None => parts.push(part),
             }
         }
-        let output = part(tensor_type, self.vocabulary_size, self.hidden_size, 1, 1);
+        let output = part(tensor_type, self.vocabulary_size, self.hidden_size, 1, 1.0);
         let lookup_bytes = if self.tied { 0.0 } else { output.bytes };
         let stored: f64 = parts.iter().map(|part| part.stored_bytes).sum();
         Workload {
@@ -258,6 +280,7 @@ impl Architecture {
             file_bytes: stored + output.bytes + lookup_bytes + 4.0 * self.vectors as f64,
             lookup_bytes,
             layer_count: self.layers,
+            layer_steps: self.steps * self.layers as f64,
             hidden_size: self.hidden_size,
             vocabulary_size: self.vocabulary_size,
             widest: self.ffn_width,
@@ -295,21 +318,28 @@ impl Architecture {
             expanded_elements: 2 * kv_heads * head_size,
             state_bytes: 0,
             experts: Some(experts),
+            // a router's scores, their order and sums, a product for each matrix, and the sum over experts, in place of four steps
+            steps: (DENSE_STEPS + 6.0 + experts.used as f64) / DENSE_STEPS,
             ffn_width: width * experts.used,
             context_length: 32_768,
         };
-        let Experts { count, used, .. } = experts;
+        let Experts { count, active_channels, .. } = experts;
+        let used = experts.used as f64;
         add_attention(&mut model, heads, kv_heads, head_size);
-        model.add(count, hidden_size, 1, 1, true);
-        model.add(width, hidden_size, 2 * count, 2 * used, false);
-        model.add(hidden_size, width, count, used, false);
+        model.add(count, hidden_size, 1, 1.0, true);
+        model.add(width, hidden_size, count, used, false);
+        model.add(width, hidden_size, count, used * active_channels, false);
+        model.add(hidden_size, width, count, used * active_channels, false);
         model
     }
 
     fn expert_bytes(&self, tensor_type: TensorType) -> Option<ExpertBytes> {
-        let Experts { count, routed_early, .. } = self.experts?;
-        let of_experts = self.matrices.iter().filter(|matrices| matrices.used < matrices.count);
-        let parts = of_experts.map(|m| part(tensor_type, m.rows, m.columns, m.count, m.used));
+        let experts = self.experts?;
+        let Experts { count, routed_early, .. } = experts;
+        let of_experts = self.matrices.iter().filter(|matrices| matrices.used < matrices.count as f64);
+        // an expert comes from storage whole
+        let whole = (experts.used * self.layers) as f64;
+        let parts = of_experts.map(|m| part(tensor_type, m.rows, m.columns, m.count, whole));
         let (stored, used) =
             parts.fold((0.0, 0.0), |(stored, used), part| (stored + part.stored_bytes, used + part.bytes));
         Some(ExpertBytes { count, stored, used, routed_early })
@@ -317,7 +347,7 @@ impl Architecture {
 }
 
 /// Sizes of a decoder with experts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ExpertSizes {
     /// Width of the residual stream.
     pub hidden_size: usize,
@@ -339,14 +369,18 @@ pub struct ExpertSizes {
     pub tied: bool,
 }
 
-fn part(asked: TensorType, rows: usize, columns: usize, count: usize, used: usize) -> Part {
+/// Operations of a dense decoder layer in llama.cpp's graph: norms with their factors, projections, rotations, writes to the cache, attention,
+/// the feed-forward part, and two additions.
+const DENSE_STEPS: f64 = 22.0;
+
+fn part(asked: TensorType, rows: usize, columns: usize, count: usize, used: f64) -> Part {
     let given = fallback(asked, columns);
     // the fallback is legal for the row length by its construction
     let bytes = (rows * given.row_bytes(columns).unwrap_or(4 * columns)) as f64;
     Part {
         format: WeightFormat::from(given),
-        weights: (rows * columns * used) as f64,
-        bytes: bytes * used as f64,
+        weights: (rows * columns) as f64 * used,
+        bytes: bytes * used,
         stored_bytes: bytes * count as f64,
     }
 }
@@ -357,9 +391,9 @@ fn attention_cache(layers: usize, heads: usize, kv_heads: usize, head: usize) ->
 
 fn add_attention(model: &mut Architecture, heads: usize, kv_heads: usize, head: usize) {
     let hidden = model.hidden_size;
-    model.add(heads * head, hidden, 1, 1, false);
-    model.add(kv_heads * head, hidden, 2, 2, false);
-    model.add(hidden, heads * head, 1, 1, false);
+    model.add(heads * head, hidden, 1, 1.0, false);
+    model.add(kv_heads * head, hidden, 2, 2.0, false);
+    model.add(hidden, heads * head, 1, 1.0, false);
 }
 
 #[cfg(test)]
@@ -395,13 +429,7 @@ mod tests {
 
     #[test]
     fn a_hybrid_model_has_its_published_parameters_and_a_state_that_does_not_grow() {
-        let config = json!({
-            "model_type": "falcon_h1", "hidden_size": 1024, "intermediate_size": 2048, "num_hidden_layers": 36,
-            "num_attention_heads": 8, "num_key_value_heads": 2, "head_dim": 64, "vocab_size": 32_784,
-            "mamba_d_ssm": 1536, "mamba_d_state": 128, "mamba_n_heads": 24, "mamba_n_groups": 1, "mamba_d_conv": 4,
-            "mamba_conv_bias": true, "mamba_rms_norm": false, "tie_word_embeddings": false,
-        });
-        let model = Architecture::from_config(&config).unwrap();
+        let model = Architecture::falcon_h1_half_billion().unwrap();
         assert_eq!(model.parameters(), 521_411_104);
         assert_eq!(model.state_bytes, 4 * (1536 * 128 + 1792 * 3));
     }

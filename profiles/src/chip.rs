@@ -87,6 +87,8 @@ pub struct Chip {
     pub bandwidth: f64,
     /// The bandwidth follows from a published memory configuration; else from what such devices usually have.
     pub bandwidth_is_derived: bool,
+    /// Address of a page with its cores and memory, if one was looked up for the chip alone.
+    pub source: Option<String>,
 }
 
 impl Chip {
@@ -97,7 +99,8 @@ impl Chip {
         let clusters = fields.next()?.split(' ').map(cluster).collect::<Option<Vec<_>>>()?;
         let bandwidth = fields.next()?.parse().ok()?;
         let bandwidth_is_derived = fields.next()? == "derived";
-        Some(Self { name: name.to_owned(), clusters, bandwidth, bandwidth_is_derived })
+        let source = fields.next().filter(|address| !address.is_empty()).map(ToOwned::to_owned);
+        Some(Self { name: name.to_owned(), clusters, bandwidth, bandwidth_is_derived, source })
     }
 
     /// Names of all known chips.

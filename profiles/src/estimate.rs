@@ -21,6 +21,8 @@ pub struct Usage {
     pub cache: CacheType,
     /// Threads; the runtime's own choice if `None`.
     pub threads: Option<usize>,
+    /// The file is read into memory, not mapped.
+    pub loaded: bool,
 }
 
 /// What a model costs on a device. Times in seconds, sizes in bytes; everything is estimated.
@@ -82,8 +84,9 @@ pub fn with_machine(
     usage: &Usage,
 ) -> Estimate {
     let own_memory = runtime.own_memory.value * 1024.0 * 1024.0;
-    let memory =
-        MemoryUse::new(workload, usage.context, usage.cache, runtime.weights_in_memory.value, own_memory);
+    let weights_factor = runtime.weights_in_memory.value;
+    let copied = if usage.loaded { 0.0 } else { repacked(workload, runtime) };
+    let memory = MemoryUse::new(workload, usage.context, usage.cache, weights_factor, own_memory, copied);
     let usable_memory = hardware.usable_memory.value * GIB;
     let depth = usage.context as f64 / 2.0;
     let mut decode_time = decode(machine, workload, depth, usage.cache);
@@ -116,6 +119,12 @@ pub fn with_machine(
     }
 }
 
+/// Bytes of the layers' weights in types that the runtime copies in another order.
+fn repacked(workload: &Workload, runtime: &Runtime) -> f64 {
+    let parts = workload.layers.iter().filter(|part| runtime.repacks.contains(&part.format));
+    parts.map(|part| part.stored_bytes).sum()
+}
+
 /// Seconds that a decoded token and a prompt token wait for storage when `missing` bytes do not fit memory; `hidden` seconds of a token run
 /// beside the reads where the router allows it.
 fn storage_times(workload: &Workload, missing: f64, speed: f64, prompt: f64, hidden: f64) -> (f64, f64) {
@@ -146,11 +155,15 @@ pub fn machine(hardware: &Hardware, runtime: &Runtime, threads: Option<usize>) -
     let prefill =
         per_format(typical::prefill_operations, |format| Some(1.0 / runtime.prefill.get(&format)?.value));
     let prefill = prefill.map(|seconds| seconds * 1e-9 / cores);
+    let waiting = match hardware.processor {
+        Processor::Cpu => (threads.max(1) as f64).powf(runtime.waiting.value),
+        _ => 1.0,
+    };
     Machine {
         bandwidth: bandwidth(hardware, threads) * 1e9 * runtime.bandwidth_use.value,
         decode: decode.map(|nanoseconds| nanoseconds * 1e-9 / cores),
         prefill,
-        fixed_per_layer: runtime.fixed_per_layer.value * 1e-6,
+        fixed_per_layer: runtime.fixed_per_layer.value * 1e-6 * waiting,
         cached_byte_cost: runtime.cached_byte.value,
         attention: prefill[WeightFormat::F16.index()] * runtime.attention.value,
     }
@@ -209,6 +222,7 @@ pub fn advice(machine: &Machine, workload: &Workload, usage: &Usage, now: f64) -
         (part.weights, part.bytes) = (part.weights * 0.8, part.bytes * 0.8);
     }
     pruned.layer_count = pruned.layer_count * 4 / 5;
+    pruned.layer_steps *= 0.8;
     pruned.caches.iter_mut().for_each(|group| group.layers = group.layers * 4 / 5);
     consider("a fifth of the layers less".to_owned(), speed(&pruned, usage.cache));
     best
@@ -222,7 +236,7 @@ mod tests {
     use crate::library;
 
     fn usage(context: usize) -> Usage {
-        Usage { context, prompt: 128, cache: CacheType::F16, threads: None }
+        Usage { context, prompt: 128, cache: CacheType::F16, threads: None, loaded: false }
     }
 
     /// Speeds of the published table, by `llama-bench` on that board; the profile was fitted to them, in another form.

@@ -11,6 +11,7 @@ pub mod fit;
 pub mod label;
 pub mod library;
 pub mod measurement;
+pub mod needs;
 pub mod profile;
 pub mod quantity;
 pub mod vision;

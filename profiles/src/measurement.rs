@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use secateur_model::TensorType;
 
-use crate::architecture::{Architecture, ExpertSizes, Experts};
+use crate::architecture::{ACTIVE_CHANNELS, Architecture, ExpertSizes, Experts};
 use crate::catalog::Sizes;
 use crate::cost::Workload;
 use crate::label::labelled;
@@ -174,7 +174,9 @@ impl Measurement {
 
     /// The model as the formulas see it, `None` if the row does not say enough.
     pub fn workload(&self) -> Option<Arc<Workload>> {
-        if let Some(model) = experts_by_name(&self.model) {
+        if let Some(model) =
+            experts_by_name(&self.model, &self.engine).or_else(|| hybrid_by_name(&self.model))
+        {
             return Some(Arc::new(model.workload(uniform_type(&self.quant)?)));
         }
         let parameters = self.parameters.or_else(|| parameters_in(&self.model));
@@ -187,12 +189,9 @@ impl Measurement {
         };
         let label =
             if self.quant.is_empty() && self.engine.contains("Ollama") { "Q4_K_M" } else { &self.quant };
-        let workload = labelled(&sizes.spec(), label)?;
-        let ratio = self.file_bytes.map_or(1.0, |bytes| bytes / workload.file_bytes);
-        // a file of quite another size holds more than what a token passes through: experts, embeddings per layer
-        Some(Arc::new(match self.file_bytes {
-            Some(bytes) if (0.8..1.25).contains(&ratio) && active.is_none() => workload.scaled_to(bytes),
-            _ => workload,
+        Some(Arc::new(match self.file_bytes.filter(|_| active.is_none()) {
+            Some(bytes) => weighed(sizes, label, bytes)?,
+            None => labelled(&sizes.spec(), label)?,
         }))
     }
 
@@ -215,8 +214,26 @@ impl Measurement {
     }
 }
 
+/// A model in a file of so many bytes: the label's tensors, made to weigh that.
+///
+/// Some files hold the output projection beside the token embedding although the model ties them (those of Qwen2.5 by its makers do): the
+/// embedding is then looked up and not read for every token. The size tells.
+fn weighed(sizes: Sizes, label: &str, bytes: f64) -> Option<Workload> {
+    let candidates = [sizes, Sizes { tied: false, ..sizes }].map(|sizes| labelled(&sizes.spec(), label));
+    let distance = |workload: &Workload| (bytes / workload.file_bytes).ln().abs();
+    let nearest = candidates.into_iter().flatten().min_by(|a, b| distance(a).total_cmp(&distance(b)))?;
+    let ratio = bytes / nearest.file_bytes;
+    // the rest is the tokenizer, which no token reads; and a file of quite another size holds more than what a token passes through:
+    // experts, embeddings per layer
+    let is_of_other_types = !(1.0 - LABEL_ERROR..1.0 + LABEL_ERROR).contains(&ratio);
+    Some(if is_of_other_types && (0.8..1.25).contains(&ratio) { nearest.scaled_to(bytes) } else { nearest })
+}
+
+/// How far the size of a file is from what its label says, as a part, when the label is right: a tokenizer more, or none of it counted.
+const LABEL_ERROR: f64 = 0.03;
+
 /// Well-known models with experts: width, layers, heads, experts, experts per token, channels, vocabulary, from their published configs.
-fn experts_by_name(model: &str) -> Option<Architecture> {
+fn experts_by_name(model: &str, engine: &str) -> Option<Architecture> {
     let name = model.to_ascii_lowercase();
     let (hidden_size, layers, (heads, kv_heads, head_size), (count, used, width), vocabulary_size) =
         match name.as_str() {
@@ -228,7 +245,8 @@ fn experts_by_name(model: &str) -> Option<Architecture> {
             _ => return None,
         };
     let routed_early = name.contains("smallthinker");
-    let experts = Experts { count, used, routed_early };
+    let active_channels = if engine.contains("SmallThinker fork") { ACTIVE_CHANNELS } else { 1.0 };
+    let experts = Experts { count, used, routed_early, active_channels };
     Some(Architecture::of_experts(&ExpertSizes {
         hidden_size,
         layers,
@@ -240,6 +258,11 @@ fn experts_by_name(model: &str) -> Option<Architecture> {
         vocabulary_size,
         tied: false,
     }))
+}
+
+/// Models with state-space mixers, from their published configs.
+fn hybrid_by_name(model: &str) -> Option<Architecture> {
+    model.to_ascii_lowercase().contains("falcon-h1-0.5b").then(Architecture::falcon_h1_half_billion)?
 }
 
 /// The type that most of a file with this label has.

@@ -6,9 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::WeightFormat;
+use crate::needs::Modality;
 use crate::quantity::{
     Gibibytes, GigabytesPerSecond, Gigaflops, Gigahertz, Mebibytes, MegabytesPerSecond, Microseconds,
-    NanosecondsPerWeight, PerCycle, Percent, Quantity, Ratio, Watts,
+    NanosecondsPerWeight, PerCycle, Percent, Power, Quantity, Ratio, Watts,
 };
 
 /// The version of the format: 1.
@@ -53,9 +54,13 @@ pub struct Hardware {
     /// Reading a file that is not in memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<Quantity<MegabytesPerSecond>>,
+    /// Free for models.
+    pub free_storage: Quantity<Gibibytes>,
     /// While it generates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub power: Option<Quantity<Watts>>,
+    /// What its sensors and apps can feed a model with.
+    pub inputs: Vec<Modality>,
 }
 
 /// What computes.
@@ -111,15 +116,20 @@ pub struct Runtime {
     pub threads: usize,
     /// Part of the hardware's bandwidth that it reaches.
     pub bandwidth_use: Quantity<Ratio>,
-    /// Cost of a layer and token that no size explains.
+    /// Cost of a layer and token that no size explains, on one thread.
     pub fixed_per_layer: Quantity<Microseconds>,
+    /// Power of the number of threads with which that cost grows: all wait for each other after every step of a layer.
+    pub waiting: Quantity<Power>,
     /// Cost of a cached byte against a byte of weights.
     pub cached_byte: Quantity<Ratio>,
     /// Cost of an operation of attention against one of `f16` weights, in prefill.
     pub attention: Quantity<Ratio>,
     /// Bytes in memory for each byte of the file: 1 where it is mapped.
     pub weights_in_memory: Quantity<Ratio>,
-    /// Memory of the program itself.
+    /// Types whose weights it copies in another order for the processor's kernels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repacks: Vec<WeightFormat>,
+    /// Memory of the program itself, without its vocabulary.
     pub own_memory: Quantity<Mebibytes>,
     /// Median error of decoding speeds that the profile predicts for models it has not seen.
     pub decode_error: Quantity<Percent>,
@@ -246,6 +256,7 @@ impl Profile {
             &hardware.memory.source,
             &hardware.usable_memory.source,
             &hardware.specified_bandwidth.source,
+            &hardware.free_storage.source,
         ];
         used.extend(
             hardware.clusters.iter().flat_map(|c| [c.clock.source.as_str(), c.vector.source.as_str()]),
@@ -257,6 +268,7 @@ impl Profile {
             used.extend([
                 runtime.bandwidth_use.source.as_str(),
                 &runtime.fixed_per_layer.source,
+                &runtime.waiting.source,
                 &runtime.cached_byte.source,
                 &runtime.attention.source,
                 &runtime.weights_in_memory.source,

@@ -53,6 +53,7 @@ units! {
     Gigaflops "GFLOP/s" 0.001 1000000.0: "Prefill on one core.";
     Microseconds "us" 0.001 100000.0: "A fixed cost.";
     Ratio "ratio" 0.001 1000.0: "One number against another.";
+    Power "power" -1.0 2.0: "An exponent.";
     Mebibytes "MiB" 0.0 100000.0: "What a program needs for itself.";
     Percent "%" 0.0 1000.0: "An error, as a part of what was measured.";
 }

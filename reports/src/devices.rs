@@ -89,6 +89,8 @@ pub struct Matches {
     pub schema: u32,
     /// Longest context in tokens.
     pub context: usize,
+    /// Sorted by device, else by model.
+    pub by_device: bool,
     /// One for each model and device.
     pub rows: Vec<MatchRow>,
 }
@@ -102,10 +104,12 @@ pub struct MatchRow {
     pub profile: String,
     /// It has everything that the model needs.
     pub runs: bool,
-    /// What it lacks.
+    /// What it lacks: each need, what is needed, and what is there.
     pub lacks: Vec<String>,
     /// Bytes at the peak.
     pub memory_bytes: u64,
+    /// Bytes of the file.
+    pub file_bytes: u64,
     /// Estimated.
     pub decode_tokens_per_second: f64,
 }
@@ -114,22 +118,28 @@ impl Matches {
     /// One row for each model and device.
     pub fn table(&self) -> Table {
         let row = |row: &MatchRow| {
+            let (model, profile) = (row.model.as_str().into(), row.profile.as_str().into());
+            let [first, second] = if self.by_device { [profile, model] } else { [model, profile] };
             vec![
-                row.model.as_str().into(),
-                row.profile.as_str().into(),
+                first,
+                second,
                 (if row.runs { "yes" } else { "no" }).into(),
-                row.lacks.join(", ").into(),
+                row.lacks.join("; ").into(),
+                Cell::Bytes(row.file_bytes),
                 Cell::Bytes(row.memory_bytes),
                 Cell::Number(row.decode_tokens_per_second, 1),
             ]
         };
+        let (model, profile) = (Column::new("model", "model"), Column::new("profile", "profile"));
+        let [first, second] = if self.by_device { [profile, model] } else { [model, profile] };
         Table {
             title: format!("At a context of {} tokens; every number is estimated", self.context),
             columns: vec![
-                Column::new("model", "model"),
-                Column::new("profile", "profile"),
+                first,
+                second,
                 Column::new("runs", "runs"),
                 Column::new("lacks", "lacks"),
+                Column::new("file", "file_bytes"),
                 Column::new("memory", "memory_bytes"),
                 Column::new("decode/s", "decode_tokens_per_second"),
             ],

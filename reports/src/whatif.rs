@@ -54,8 +54,10 @@ pub struct WhatIfRow {
     pub context: usize,
     /// Bytes of the file.
     pub file_bytes: u64,
-    /// Bytes at the peak.
+    /// Bytes that have to be in memory at the peak.
     pub memory_bytes: u64,
+    /// The same with mapped weights that are in memory a second time; the system drops these first.
+    pub resident_bytes: u64,
     /// Bytes that an app may use.
     pub usable_memory_bytes: u64,
     /// The peak is within that.

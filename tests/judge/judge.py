@@ -56,6 +56,11 @@ def prefill(stock, arguments):
     return measure.prefill(llama.Model(stock, arguments.model), json.load(sys.stdin), arguments.runs)
 
 
+def peak_memory(stock, arguments):
+    """How much memory a model takes at most, its context filled; this process does nothing else."""
+    return measure.peak_memory(stock, arguments.model, arguments.load_mode, arguments.ctx)
+
+
 def speed(stock, arguments):
     """As llama-bench -o json: tokens per second of a prompt and of generation, the fastest of several runs each."""
     return measure.speed(llama.Model(stock, arguments.model), arguments.model, arguments.type, arguments.threads, arguments.repetitions)
@@ -144,6 +149,9 @@ def _parse(arguments):
     options.add_argument("prompt")
     options.add_argument("count", type=int)
     command(prefill).add_argument("runs", type=int)
+    options = command(peak_memory)
+    options.add_argument("--load-mode", default="mmap", help="llama.cpp's own word: mmap or none")
+    options.add_argument("--ctx", type=int, default=512)
     options = command(speed)
     options.add_argument("type", help="what the type is called, for example Q4_0")
     options.add_argument("--threads", type=int, default=llama.THREADS)

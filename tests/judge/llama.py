@@ -156,6 +156,7 @@ SIGNATURES = {
     "llama_model_default_params": (ModelParams, []),
     "llama_context_default_params": (ContextParams, []),
     "llama_model_quantize_default_params": (QuantizeParams, []),
+    "llama_load_mode_from_str": (c_int32, [c_char_p]),
     "llama_model_load_from_file": (c_void_p, [c_char_p, ModelParams]),
     "llama_model_free": (None, [c_void_p]),
     "llama_model_desc": (c_int32, [c_void_p, c_char_p, c_size_t]),
@@ -246,13 +247,16 @@ class Llama:
 
 
 class Model:
-    """A model file, loaded whole and with its tensors checked, or its vocabulary alone."""
+    """A model file, loaded whole and with its tensors checked, or its vocabulary alone. With a `load_mode` of llama.cpp (`mmap`, `none`), it
+    is loaded as llama.cpp's own tools do: nothing is checked."""
 
-    def __init__(self, llama, path, vocabulary_only=False):
+    def __init__(self, llama, path, vocabulary_only=False, load_mode=None):
         self.llama = llama
         params = llama.model_default_params()
         params.vocab_only = vocabulary_only
-        params.check_tensors = True
+        params.check_tensors = load_mode is None
+        if load_mode:
+            params.load_mode = llama.load_mode_from_str(load_mode.encode())
         self.handle = llama.model_load_from_file(os.fsencode(path), params)
         if not self.handle:
             raise llama.complaint(f"{path} does not load")
@@ -304,13 +308,15 @@ class Model:
 
 class Context:
     """One sequence being computed. Flash attention is left to llama.cpp, as its own tools do by default; where it should be `exact`,
-    keys and values are kept in f32. A callback sees every tensor of the graph."""
+    keys and values are kept in f32. A callback sees every tensor of the graph. `windowed` layers cache their window alone, as in llama.cpp's
+    tools; the library's own default is the whole context."""
 
-    def __init__(self, model, length, callback=None, threads=THREADS, exact=False):
+    def __init__(self, model, length, callback=None, threads=THREADS, exact=False, windowed=False):
         self.llama, self.model, self.length = model.llama, model, length
         params = self.llama.context_default_params()
         params.n_ctx = params.n_batch = length  # the most tokens of one call; computed 512 at a time, as by default
         params.n_threads = params.n_threads_batch = threads
+        params.swa_full = not windowed
         self.callback = callback  # llama.cpp keeps only a pointer: this keeps it alive
         if callback:
             params.cb_eval = ctypes.cast(callback, c_void_p)

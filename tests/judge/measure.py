@@ -69,6 +69,26 @@ def prefill(model, tokens, runs):
     return {"seconds": seconds[1:]}  # the first warms up
 
 
+def peak_memory(stock, path, load_mode, length):
+    """The bytes by which this process grows at most while it loads a model and fills a context of `length` tokens."""
+    before = _status("VmRSS")
+    model = llama.Model(stock, path, load_mode=load_mode)
+    context = llama.Context(model, length, threads=1, windowed=True)
+    tokens = [1 + index % 1000 for index in range(length - 1)]
+    context.logits(tokens, first=length - 2)
+    context.logits([1])
+    return {"bytes": _status("VmHWM") - before}
+
+
+def _status(field):
+    """Bytes of a field of Linux's /proc/self/status."""
+    with open("/proc/self/status", encoding="ascii") as lines:
+        for line in lines:
+            if line.startswith(field + ":"):
+                return 1024 * int(line.split()[1])
+    raise MeasureError(f"/proc/self/status has no {field}")
+
+
 def speed(model, path, type_name, threads, repetitions, prompt=64, generated=16):
     """Entries of llama-bench: a prompt of `prompt` tokens, and `generated` tokens one by one; the fastest run each, since
     other programs make a run slower and never faster."""

@@ -179,6 +179,21 @@ pub fn prefill(model: &Path, tokens: &[u32], runs: usize) -> Result<Vec<f64>, Ju
     Ok(answer.seconds)
 }
 
+/// The bytes by which a process grows at most while it loads a model and fills a context of so many tokens; `load_mode` is llama.cpp's own
+/// word: `mmap` or `none`.
+///
+/// # Errors
+/// As [`next_token`].
+pub fn peak_memory(model: &Path, load_mode: &str, context: usize) -> Result<u64, JudgeError> {
+    #[derive(Deserialize)]
+    struct Peak {
+        bytes: u64,
+    }
+    let mut command = judge("peak-memory");
+    command.arg(model).args(["--load-mode", load_mode, "--ctx"]).arg(context.to_string());
+    Ok(ask::<Peak>(&mut command, &())?.bytes)
+}
+
 /// Tokens per second of a prompt of 64 tokens and of 16 generated ones, as `llama-bench -o json` reports them, on one thread: two wait for
 /// each other busily, which takes ever longer beside other programs. `tensor_type` is what the report calls the type.
 ///

@@ -8,3 +8,4 @@ pub mod hub_server;
 pub mod judge;
 pub mod random;
 pub mod spearman;
+pub mod typed;

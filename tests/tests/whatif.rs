@@ -201,14 +201,45 @@ fn profiles_that_say_nonsense_are_refused_with_line_and_column() {
     check(&good.replace("usable_memory: {value: 7.4", "usable_memory: {value: 74"), &["usable_memory"]);
 }
 
+/// The `lacks` of each device, by its id.
+fn lacks(record: &Value, profile: &str) -> String {
+    let row = rows(record).iter().find(|row| row["profile"] == profile).unwrap();
+    assert_eq!(row["runs"].as_bool().unwrap(), row["lacks"].as_array().unwrap().is_empty());
+    row["lacks"].to_string()
+}
+
 #[test]
-fn devices_are_matched_by_memory_and_instructions() {
+fn devices_are_matched_by_what_models_need() {
     let model = fixture(GEMMA);
-    let record = json(&["profiles", "match", model.to_str().unwrap(), "--simd", "i8mm", "--json"]);
-    let runs =
-        |id: &str| rows(&record).iter().find(|row| row["profile"] == id).unwrap()["runs"].as_bool().unwrap();
-    assert!(runs("snapdragon-8-gen-3"));
-    assert!(!runs("raspberry-pi-5-8gb"));
+    let model = model.to_str().unwrap();
+    let all = json(&["profiles", "match", model, "--json"]);
+    assert_eq!(lacks(&all, "raspberry-pi-5-8gb"), "[]");
+    let zero = json(&["profiles", "match", model, "--context", "32768", "--json"]);
+    assert!(lacks(&zero, "raspberry-pi-zero-2-w").contains("memory: needs"));
+    let i8mm = json(&["profiles", "match", model, "--simd", "i8mm", "--json"]);
+    assert_eq!(lacks(&i8mm, "snapdragon-8-gen-3"), "[]");
+    assert!(lacks(&i8mm, "raspberry-pi-5-8gb").contains("instructions: needs i8mm, cortex-a76 has dotprod"));
+    // i8mm includes dotprod
+    let dotprod = json(&["profiles", "match", model, "--simd", "dotprod", "--json"]);
+    assert_eq!(lacks(&dotprod, "snapdragon-8-gen-3"), "[]");
+    let seeing =
+        json(&["profiles", "match", model, "--modality", "image", "--runtime", "rknn-llm", "--json"]);
+    assert!(lacks(&seeing, "raspberry-pi-5-8gb").contains("modality: no image input"));
+    assert!(lacks(&seeing, "snapdragon-8-gen-3").contains("runtime: needs rknn-llm, has llama.cpp"));
+    refused(&["profiles", "match", model, "--simd", "mmx"], &["`mmx` is no instruction set"]);
+}
+
+#[test]
+fn models_are_matched_to_a_device_too() {
+    let [small, large] = [SMOLLM2, GEMMA].map(fixture);
+    let [small, large] = [&small, &large].map(|path| path.to_str().unwrap());
+    let record = json(&["profiles", "match", large, small, "--by", "device", "--json"]);
+    let pairs: Vec<_> = rows(&record).chunks(2).collect();
+    assert!(
+        pairs
+            .iter()
+            .all(|pair| pair[0]["profile"] == pair[1]["profile"] && pair[0]["model"] != pair[1]["model"])
+    );
 }
 
 /// A fit to rows of a device predicts those rows, through the profile that it writes.
@@ -263,4 +294,44 @@ fn a_report_of_llama_bench_becomes_a_profile_of_this_machine() {
     // of two speeds on one thread, which the constants of one type can both meet
     assert!(error.parse::<f64>().unwrap() < 10.0, "{}", ran.stderr);
     assert_eq!(binary::run(&["profiles", "check", profile]).code, 0);
+}
+
+/// A program that prints the example of llama-bench's own documentation: the format is tested, not a speed.
+#[test]
+#[cfg(unix)]
+fn llama_bench_is_run_where_it_is_given_or_on_the_path() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let documented = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/llama-bench.json");
+    let program = folder.path().join("llama-bench");
+    let script = |body: &str| {
+        fs::write(&program, format!("#!/bin/sh\n{body}\n")).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let asked = folder.path().join("asked");
+    script(&format!("echo \"$@\" > '{}'; cat '{}'", asked.display(), documented.display()));
+    let profile = folder.path().join("here.yaml");
+    let [program_path, profile] = [&program, &profile].map(|path| path.to_str().unwrap());
+    let calibrate = ["profiles", "calibrate", "--model", "any.gguf", "--out", profile];
+    let ran = binary::run(&[&calibrate[..], &["--llama-bench", program_path]].concat());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stderr.contains("fitted to 2 speeds of llama-bench"), "{}", ran.stderr);
+    assert!(fs::read_to_string(&asked).unwrap().contains("-o json"));
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    let output =
+        std::process::Command::new(binary::path()).args(calibrate).env("PATH", path).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("fitted to 2 speeds of llama-bench"));
+    script("echo no such model >&2; exit 1");
+    let failed = binary::run(&[&calibrate[..], &["--llama-bench", program_path]].concat());
+    assert_eq!(failed.code, 3, "{}", failed.stderr);
+    assert!(failed.stderr.contains("no such model"), "{}", failed.stderr);
+}
+
+#[test]
+fn without_llama_bench_the_profile_says_that_no_runtime_was_measured() {
+    let ran = binary::run(&["profiles", "calibrate"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stderr.contains("our own kernels"), "{}", ran.stderr);
+    assert!(ran.stdout.contains("basis: derived") && !ran.stdout.contains("llama-bench on this machine"));
 }

@@ -22,7 +22,7 @@ pub use compress::{CompressArguments, LayerChoice, ShapeArguments, VocabularyArg
 pub use describe::{CompletionsArguments, ManArguments};
 pub use eval::EvalArguments;
 pub use inspect::InspectArguments;
-pub use profiles::{ProfilesArguments, ProfilesCommand};
+pub use profiles::{MatchBy, ModalityArgument, ProfilesArguments, ProfilesCommand};
 pub use pull::PullArguments;
 pub use search::{EffortArguments, SearchArguments};
 pub use whatif::{CacheTypeArgument, Sort, WhatIfArguments, type_choices};

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 #[derive(Debug, Args)]
 pub struct ProfilesArguments {
@@ -27,7 +27,7 @@ pub enum ProfilesCommand {
     },
     /// The JSON Schema of profiles
     Schema,
-    /// Which devices can run which models, by memory, storage and instructions
+    /// Which devices can run which models, and what the others lack: memory, storage, instructions, runtime, modality
     Match {
         /// Models, as in `whatif`
         #[arg(required = true)]
@@ -38,15 +38,30 @@ pub enum ProfilesCommand {
         /// Longest context in tokens
         #[arg(long, value_name = "TOKENS", default_value = "2048")]
         context: usize,
-        /// Instructions that the models' runtime needs
+        /// Instructions that every core must have, or later ones of their family
         #[arg(long, value_name = "SIMD")]
         simd: Option<String>,
+        /// Runtime that the models are made for
+        #[arg(long, value_name = "NAME")]
+        runtime: Option<String>,
+        /// What the models are fed with beside what their configs tell; can be repeated
+        #[arg(long = "modality", value_name = "MODALITY", value_delimiter = ',')]
+        modalities: Vec<ModalityArgument>,
+        /// Which devices run each model, or which models fit each device
+        #[arg(long, value_enum, default_value_t = MatchBy::Model)]
+        by: MatchBy,
     },
-    /// Make a profile of this machine
+    /// Make a profile of this machine, in at most two minutes
     Calibrate {
-        /// What `llama-bench -o json` reported here; without it, only memory is measured
-        #[arg(long, value_name = "FILE")]
+        /// What `llama-bench -o json` reported here
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["llama_bench", "models"])]
         bench: Option<PathBuf>,
+        /// GGUF file to run llama-bench on; can be repeated. Without any, the runtime follows from our own kernels
+        #[arg(long = "model", value_name = "FILE")]
+        models: Vec<PathBuf>,
+        /// The program [default: `llama-bench` on PATH]
+        #[arg(long, value_name = "PROGRAM", requires = "models")]
+        llama_bench: Option<PathBuf>,
         /// Id of the profile
         #[arg(long, default_value = "this-machine")]
         id: String,
@@ -76,4 +91,24 @@ pub enum ProfilesCommand {
         #[arg(long)]
         unseen: bool,
     },
+}
+
+/// Which way devices and models are matched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MatchBy {
+    /// Which devices run each model
+    Model,
+    /// Which models fit each device
+    Device,
+}
+
+/// What a model is fed with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ModalityArgument {
+    /// Words
+    Text,
+    /// Pictures
+    Image,
+    /// Sound
+    Audio,
 }

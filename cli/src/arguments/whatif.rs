@@ -35,6 +35,9 @@ pub struct WhatIfArguments {
     /// How keys and values are cached
     #[arg(long, value_enum, default_value_t)]
     pub cache_type: CacheTypeArgument,
+    /// The file is read into memory, not mapped
+    #[arg(long)]
+    pub loaded: bool,
     /// Exit with 1 if a row's file is larger, for example 80MB
     #[arg(long, value_name = "SIZE")]
     pub max_size: Option<ByteSize>,

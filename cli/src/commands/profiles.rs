@@ -1,27 +1,33 @@
 //! `secateur profiles`
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use secateur_model::atomic_file::write_file;
-use secateur_profiles::calibrate::{self as measure, BenchError, detect, read_bench, read_speeds};
+use secateur_profiles::calibrate::{
+    self as measure, BenchError, detect, read_bench, read_speeds, vector_rate,
+};
 use secateur_profiles::chip::Chip;
+use secateur_profiles::cost::CacheType;
+use secateur_profiles::estimate::estimate;
 use secateur_profiles::fit::{
     Description, ExpectedError, Experience, Experiment, Row, Score, error_of, profile, report,
 };
 use secateur_profiles::measurement::{self, Measurement, MeasurementError};
-use secateur_profiles::profile::{Profile, ProfileError};
+use secateur_profiles::needs::{Modality, Needs};
+use secateur_profiles::profile::{Profile, ProfileError, Simd};
 use secateur_profiles::quantity::Basis;
 use secateur_profiles::{Usage, library};
 use secateur_reports::devices::{Checked, DeviceList, DeviceRow, MatchRow, Matches};
 use secateur_reports::fit::FitReport;
 
-use crate::arguments::{ProfilesArguments, ProfilesCommand};
+use crate::arguments::{MatchBy, ModalityArgument, ProfilesArguments, ProfilesCommand};
 use crate::commands::whatif::load_profiles;
 use crate::console::Console;
 use crate::cost_model::CostModel;
 use crate::exit::Exit;
 use crate::fit_report::to_report;
+use crate::llama_bench;
 
 /// Why devices cannot be matched.
 #[derive(Debug, thiserror::Error)]
@@ -29,15 +35,15 @@ pub enum ProfilesError {
     #[error("`{found}` is no instruction set; known are: scalar, neon, dotprod, i8mm, avx2, vnni, gpu, npu")]
     UnknownSimd { found: String },
     #[error("`{}` is about {found} devices; fit one at a time: keep the rows of one device", path.display())]
-    ManyDevices { path: std::path::PathBuf, found: usize },
+    ManyDevices { path: PathBuf, found: usize },
     #[error("`{}` has no row with the speed of a known model", path.display())]
-    NoRows { path: std::path::PathBuf },
+    NoRows { path: PathBuf },
     #[error("`{}`: {source}", path.display())]
-    Table { path: std::path::PathBuf, source: MeasurementError },
+    Table { path: PathBuf, source: MeasurementError },
     #[error("`{}`: {source}", path.display())]
-    Bench { path: std::path::PathBuf, source: BenchError },
+    Bench { path: PathBuf, source: BenchError },
     #[error("`{}` cannot be read: {source}", path.display())]
-    Unreadable { path: std::path::PathBuf, source: std::io::Error },
+    Unreadable { path: PathBuf, source: std::io::Error },
 }
 
 /// Lists, shows, checks, matches, fits or scores.
@@ -53,11 +59,21 @@ pub fn run(arguments: &ProfilesArguments, console: &Console) -> anyhow::Result<E
             Console::json_document(&Profile::json_schema())?;
             Ok(Exit::Done)
         }
-        ProfilesCommand::Match { models, profiles, context, simd } => {
-            matches(models, profiles, *context, simd.as_deref(), console)
+        ProfilesCommand::Match { models, profiles, context, simd, runtime, modalities, by } => {
+            let needs = Needs {
+                simd: simd.as_deref().map(known_simd).transpose()?,
+                runtime: runtime.clone(),
+                modalities: modalities.iter().map(|&modality| modality.into()).collect(),
+                ..Needs::default()
+            };
+            matches(models, profiles, *context, &needs, *by, console)
         }
-        ProfilesCommand::Calibrate { bench, id, out } => {
-            calibrate(bench.as_deref(), id, out.as_deref(), console)
+        ProfilesCommand::Calibrate { bench, models, llama_bench, id, out } => {
+            let speeds = match bench {
+                Some(report) => read_report(report)?,
+                None => bench_here(models, llama_bench.as_deref(), console)?,
+            };
+            calibrate(&speeds, id, out.as_deref(), console)
         }
         ProfilesCommand::Fit { table, id, memory, out } => fit(table, id, *memory, out.as_deref(), console),
         ProfilesCommand::Score { table, unseen } => score(table, *unseen, console),
@@ -93,7 +109,7 @@ fn device_row(profile: &Profile) -> DeviceRow {
     }
 }
 
-fn check(files: &[std::path::PathBuf], console: &Console) -> anyhow::Result<Exit> {
+fn check(files: &[PathBuf], console: &Console) -> anyhow::Result<Exit> {
     let mut checked = Vec::new();
     for path in files {
         let file = path.display().to_string();
@@ -107,55 +123,68 @@ fn check(files: &[std::path::PathBuf], console: &Console) -> anyhow::Result<Exit
     Ok(Exit::Done)
 }
 
-/// Which devices can run which models.
+fn known_simd(found: &str) -> Result<Simd, ProfilesError> {
+    serde_json::from_value(found.into()).map_err(|_| ProfilesError::UnknownSimd { found: found.to_owned() })
+}
+
+/// Which devices can run which models, and what the others lack.
 fn matches(
     models: &[String],
     profiles: &[String],
     context: usize,
-    simd: Option<&str>,
+    declared: &Needs,
+    by: MatchBy,
     console: &Console,
 ) -> anyhow::Result<Exit> {
-    let needed = match simd {
-        None => None,
-        Some(found) => Some(
-            serde_json::from_value::<secateur_profiles::profile::Simd>(found.into())
-                .map_err(|_| ProfilesError::UnknownSimd { found: found.to_owned() })?,
-        ),
-    };
     let profiles = if profiles.is_empty() { library::all()? } else { load_profiles(profiles)? };
     let mut rows = Vec::new();
     for name in models {
-        let model = CostModel::open(name, console)?;
+        let model = CostModel::open_as_stored(name, console)?;
         let workload = model.workload(None)?;
         let context = context.min(model.context_length());
-        let usage =
-            Usage { context, prompt: 256, cache: secateur_profiles::cost::CacheType::F16, threads: None };
+        let usage = Usage { context, prompt: 256, cache: CacheType::F16, threads: None, loaded: false };
         for profile in &profiles {
-            let Some(runtime) = profile.runtime(None) else { continue };
-            let estimate = secateur_profiles::estimate::estimate(profile, runtime, &workload, &usage);
-            let mut lacks = Vec::new();
-            if !estimate.fits() {
-                let missing = estimate.memory.total() - estimate.usable_memory as f64;
-                lacks.push(format!("{} of memory", secateur_reports::units::bytes(missing as u64)));
-            }
-            if let Some(simd) =
-                needed.filter(|simd| profile.hardware.clusters.iter().all(|c| c.simd != *simd))
-            {
-                lacks.push(format!("{simd:?}").to_lowercase());
-            }
+            let runtime = profile.runtime(declared.runtime.as_deref()).or_else(|| profile.runtime(None));
+            let Some(runtime) = runtime else { continue };
+            let estimate = estimate(profile, runtime, &workload, &usage);
+            let mut needs = Needs {
+                memory: estimate.memory.total() as u64,
+                storage: estimate.file_bytes,
+                ..declared.clone()
+            };
+            needs.modalities.extend(model.modalities());
+            needs.modalities.sort_unstable();
+            needs.modalities.dedup();
+            let lacks: Vec<String> = needs.lacks(profile).iter().map(ToString::to_string).collect();
             rows.push(MatchRow {
                 model: model.name.clone(),
                 profile: profile.id.clone(),
                 runs: lacks.is_empty(),
                 lacks,
-                memory_bytes: estimate.memory.total() as u64,
+                memory_bytes: needs.memory,
+                file_bytes: needs.storage,
                 decode_tokens_per_second: estimate.decode,
             });
         }
     }
-    let record = Matches { schema: 1, context, rows };
+    if by == MatchBy::Device {
+        // stable: models stay in the order in which they were named
+        rows.sort_by(|a, b| a.profile.cmp(&b.profile));
+    }
+    let by_device = by == MatchBy::Device;
+    let record = Matches { schema: 1, context, by_device, rows };
     console.result(&record, &[record.table()])?;
     Ok(Exit::Done)
+}
+
+impl From<ModalityArgument> for Modality {
+    fn from(argument: ModalityArgument) -> Self {
+        match argument {
+            ModalityArgument::Text => Self::Text,
+            ModalityArgument::Image => Self::Image,
+            ModalityArgument::Audio => Self::Audio,
+        }
+    }
 }
 
 fn read_table(path: &Path) -> Result<Vec<Measurement>, ProfilesError> {
@@ -192,7 +221,10 @@ fn fit(table: &Path, id: &str, memory: f64, out: Option<&Path>, console: &Consol
         memory,
         usable_memory: memory * 0.9,
         storage: None,
+        // nobody said: as much as it has memory
+        free_storage: memory,
         power: None,
+        inputs: vec![Modality::Text],
         source: if chip.name.is_empty() {
             "unknown chip: taken for an average phone".into()
         } else {
@@ -213,33 +245,58 @@ fn fit(table: &Path, id: &str, memory: f64, out: Option<&Path>, console: &Consol
     Ok(Exit::Done)
 }
 
-/// A profile of this machine.
-fn calibrate(bench: Option<&Path>, id: &str, out: Option<&Path>, console: &Console) -> anyhow::Result<Exit> {
-    let text = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let machine = detect(&text("/proc/cpuinfo"), &text("/proc/meminfo"), threads);
-    let rows = match bench {
-        None => Vec::new(),
-        Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|source| ProfilesError::Unreadable { path: path.to_owned(), source })?;
-            read_bench(&text).map_err(|source| ProfilesError::Bench { path: path.to_owned(), source })?
-        }
+fn read_report(path: &Path) -> Result<Vec<Measurement>, ProfilesError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ProfilesError::Unreadable { path: path.to_owned(), source })?;
+    read_bench(&text).map_err(|source| ProfilesError::Bench { path: path.to_owned(), source })
+}
+
+/// What llama-bench measures here; nothing if it is not there or no model was given.
+fn bench_here(
+    models: &[PathBuf],
+    program: Option<&Path>,
+    console: &Console,
+) -> anyhow::Result<Vec<Measurement>> {
+    let program = program.map(Path::to_owned).or_else(llama_bench::on_path);
+    let Some(program) = program else {
+        console.note("there is no llama-bench on PATH: the runtime follows from our own kernels");
+        return Ok(Vec::new());
     };
-    let speeds = read_speeds(threads);
+    if models.is_empty() {
+        console.note("no --model for llama-bench: the runtime follows from our own kernels");
+        return Ok(Vec::new());
+    }
+    console.note(&format!("running {}", program.display()));
+    let mut rows = Vec::new();
+    for report in llama_bench::reports(&program, models, threads_here())? {
+        let read = read_bench(&report);
+        rows.extend(read.map_err(|source| ProfilesError::Bench { path: program.clone(), source })?);
+    }
+    Ok(rows)
+}
+
+fn threads_here() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// A profile of this machine.
+fn calibrate(rows: &[Measurement], id: &str, out: Option<&Path>, console: &Console) -> anyhow::Result<Exit> {
+    let text = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let machine = detect(&text("/proc/cpuinfo"), &text("/proc/meminfo"), threads_here());
+    let speeds = read_speeds(threads_here());
     for speed in &speeds {
         console.note(&format!("{} threads read {:.1} GB/s", speed.threads, speed.gigabytes_per_second));
     }
-    let calibrated = measure::calibrate(&machine, &speeds, &rows, id)?;
+    let rate = vector_rate();
+    console.note(&format!("a core does {rate:.1} billion vector operations of 128 bits per second"));
+    let calibrated = measure::calibrate(&machine, &speeds, rate, rows, id)?;
     match calibrated.error {
         Some(error) => console.note(&format!(
             "fitted to {} speeds of llama-bench, median error {}",
             calibrated.rows,
             secateur_reports::units::percent(error)
         )),
-        None => {
-            console.note("without a report of llama-bench, the runtime is what such processors usually do");
-        }
+        None => console.note("no speed of a runtime was measured: they are marked `derived`"),
     }
     write_or_print(&calibrated.profile, out, console)?;
     Ok(Exit::Done)

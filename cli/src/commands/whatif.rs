@@ -30,6 +30,7 @@ pub fn run(arguments: &WhatIfArguments, console: &Console) -> anyhow::Result<Exi
     let profiles = load_profiles(&arguments.profiles)?;
     let choices = type_choices(&arguments.types)?;
     let model = match (&arguments.model, arguments.params) {
+        (Some(model), _) if choices.is_empty() => CostModel::open_as_stored(model, console)?,
         (Some(model), _) => CostModel::open(model, console)?,
         (None, Some(parameters)) => CostModel::of_parameters(parameters),
         // clap asks for one of them
@@ -114,6 +115,7 @@ fn rows(
                     prompt: arguments.prompt + image_tokens,
                     cache: arguments.cache_type.into(),
                     threads: None,
+                    loaded: arguments.loaded,
                 };
                 rows.push(row(profile, runtime, name, workload, &usage, &budget, arguments.explain));
             }
@@ -164,6 +166,7 @@ fn row(
         context: usage.context,
         file_bytes: estimate.file_bytes,
         memory_bytes: estimate.memory.total() as u64,
+        resident_bytes: estimate.memory.resident() as u64,
         usable_memory_bytes: estimate.usable_memory,
         fits: estimate.fits(),
         decode_tokens_per_second: estimate.decode,
@@ -210,8 +213,8 @@ fn explain(workload: &Workload, machine: &Machine, estimate: &Estimate, usage: &
     }
     let time = &estimate.decode_time;
     lines.push(format!(
-        "layers: {} × {:.1} us = {}",
-        workload.layer_count,
+        "layers: {:.1} × {:.1} us = {}",
+        workload.layer_steps,
         machine.fixed_per_layer * 1e6,
         ms(time.layers)
     ));
@@ -239,11 +242,12 @@ fn explain(workload: &Workload, machine: &Machine, estimate: &Estimate, usage: &
     ));
     let memory = &estimate.memory;
     lines.push(format!(
-        "memory: weights {:.1} MB + cache {:.1} MB + buffers {:.1} MB + runtime {:.1} MB",
+        "memory: weights {:.1} MB + cache {:.1} MB + buffers {:.1} MB + runtime {:.1} MB; copied weights keep {:.1} MB more resident",
         memory.weights / 1e6,
         memory.cache / 1e6,
         memory.buffers / 1e6,
-        memory.runtime / 1e6
+        memory.runtime / 1e6,
+        memory.copied / 1e6
     ));
     lines
 }
@@ -323,6 +327,7 @@ fn draw(
                     prompt: arguments.prompt,
                     cache: arguments.cache_type.into(),
                     threads: None,
+                    loaded: arguments.loaded,
                 };
                 (context as f64, estimate(profile, runtime, workload, &usage).decode)
             };

@@ -69,6 +69,7 @@ pub fn detect(cpuinfo: &str, meminfo: &str, threads: usize) -> ThisMachine {
             clusters: vec![cluster],
             bandwidth: 0.0,
             bandwidth_is_derived: false,
+            source: None,
         },
         memory: all,
         usable_memory: memory("MemAvailable").unwrap_or(0.8 * all).clamp(0.05, all),

@@ -1,13 +1,16 @@
-//! A profile of this machine: its memory measured by our own reads, its runtime by what llama-bench reports.
+//! A profile of this machine: its memory measured by our own reads, its runtime by what llama-bench reports, or from our own arithmetic.
 
+mod arithmetic;
 mod bench;
 mod machine;
 mod read_speed;
 
 use crate::fit::{Description, ExpectedError, Experience, Row, profile};
 use crate::measurement::{self, Measurement, MeasurementError};
+use crate::needs::Modality;
 use crate::profile::Profile;
 
+pub use arithmetic::vector_rate;
 pub use bench::{BenchError, read_bench};
 pub use machine::{ThisMachine, detect};
 pub use read_speed::{ReadSpeed, read_speeds};
@@ -38,16 +41,19 @@ pub struct Calibrated {
     pub error: Option<f64>,
 }
 
+/// GiB that are taken to be free for models: the standard library does not tell.
+const USUAL_STORAGE: f64 = 16.0;
 /// Decoding reads memory nearly as fast as plain reads do.
 const OF_PLAIN_READS: f64 = 0.95;
 
-/// Makes the profile from the machine, its read speeds and speeds of a runtime.
+/// Makes the profile from the machine, its read speeds, the vector operations per second of a core (in billions) and speeds of a runtime.
 ///
 /// # Errors
 /// If the published measurements cannot be read or the machine has no processor.
 pub fn calibrate(
     machine: &ThisMachine,
     speeds: &[ReadSpeed],
+    vector_rate: f64,
     bench: &[Measurement],
     id: &str,
 ) -> Result<Calibrated, CalibrateError> {
@@ -58,6 +64,9 @@ pub fn calibrate(
     let best = speeds.iter().map(|speed| speed.gigabytes_per_second).fold(0.1, f64::max);
     let expected = common.priors.shared(machine.kind()).bandwidth.exp();
     let mut chip = machine.chip.clone();
+    for cluster in &mut chip.clusters {
+        cluster.lanes = vector_rate / cluster.clock;
+    }
     // what the specification would have to say for decoding to reach what was read
     chip.bandwidth = best * OF_PLAIN_READS / expected;
     let rows: Vec<Row> = bench.iter().filter_map(|row| Row::on_chip(row, &chip)).collect();
@@ -76,8 +85,12 @@ pub fn calibrate(
         memory: machine.memory,
         usable_memory: machine.usable_memory,
         storage: None,
+        free_storage: USUAL_STORAGE,
         power: None,
-        source: "what the system says of itself; the bandwidth follows from plain reads".to_owned(),
+        inputs: vec![Modality::Text],
+        source:
+            "what the system says of itself; bandwidth by plain reads, vectors by our own multiplications"
+                .to_owned(),
         measured_in: vec!["llama-bench on this machine".to_owned()],
     };
     let percent = error.map_or(30.0, |error| 100.0 * error);

@@ -70,7 +70,7 @@ pub fn decode(machine: &Machine, workload: &Workload, context: f64, cache: Cache
         let unpacking = part.weights * machine.decode[part.format.index()];
         if reading >= unpacking { time.memory += reading } else { time.compute += unpacking }
     }
-    time.layers = workload.layer_count as f64 * machine.fixed_per_layer;
+    time.layers = workload.layer_steps * machine.fixed_per_layer;
     let cached: f64 = workload.caches.iter().map(|group| cached_bytes(group, context, cache)).sum();
     time.context = cached * machine.cached_byte_cost / machine.bandwidth;
     time.memory += 2.0 * workload.state_bytes / machine.bandwidth;
@@ -103,7 +103,7 @@ pub fn prefill(machine: &Machine, workload: &Workload, tokens: f64, depth: f64) 
     }
     let activations = 4.0 * (12 * workload.hidden_size + 4 * workload.widest) as f64;
     time.memory += workload.layer_count as f64 * activations / machine.bandwidth;
-    time.layers = workload.layer_count as f64 * machine.fixed_per_layer * passes;
+    time.layers = workload.layer_steps * machine.fixed_per_layer * passes;
     for group in &workload.caches {
         let seen = depth + tokens / 2.0;
         let seen = group.window.map_or(seen, |window| seen.min(window as f64));

@@ -60,6 +60,8 @@ pub struct Workload {
     pub lookup_bytes: f64,
     /// Decoder layers that do anything.
     pub layer_count: usize,
+    /// The same, counted in layers of a dense decoder by their steps: routers and state-space mixers take more of them.
+    pub layer_steps: f64,
     /// Width of the residual stream.
     pub hidden_size: usize,
     /// Rows of the output projection.
@@ -101,16 +103,15 @@ impl Workload {
             }
         }
         let width = |layer: &LayerSpec| layer.gated().map_or(0, |gated| gated.width);
+        let is_alive = |layer: &&LayerSpec| layer.attention().is_some() || width(layer) > 0;
+        let layer_count = spec.layers.iter().filter(is_alive).count();
         Self {
             layers: layers.into_values().collect(),
             output,
             file_bytes: file_bytes as f64,
             lookup_bytes,
-            layer_count: spec
-                .layers
-                .iter()
-                .filter(|layer| layer.attention().is_some() || width(layer) > 0)
-                .count(),
+            layer_count,
+            layer_steps: layer_count as f64,
             hidden_size: spec.hidden_size,
             vocabulary_size: spec.vocabulary_size,
             widest: spec.layers.iter().map(width).max().unwrap_or(0),

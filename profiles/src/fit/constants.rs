@@ -16,22 +16,25 @@ pub struct Shared {
     pub single_thread: f64,
     /// How much of it all threads together lose by disturbing each other.
     pub contention: f64,
-    /// ln of seconds per layer and token.
+    /// ln of seconds per layer and token on one thread.
     pub fixed_per_layer: f64,
     /// ln of the cost of a cached byte against a byte of weights.
     pub cached_byte: f64,
     /// ln of the cost of an attention operation against one of `f16` weights.
     pub attention: f64,
+    /// Power of the number of threads with which the fixed cost grows: all wait for each other after every step.
+    pub waiting: f64,
 }
 
 impl Shared {
     /// Their number.
-    pub const COUNT: usize = 6;
+    pub const COUNT: usize = 7;
 
     /// As a list, in the order of the fields.
     pub fn to_array(self) -> [f64; Self::COUNT] {
-        let Self { bandwidth, single_thread, contention, fixed_per_layer, cached_byte, attention } = self;
-        [bandwidth, single_thread, contention, fixed_per_layer, cached_byte, attention]
+        let Self { bandwidth, single_thread, contention, fixed_per_layer, cached_byte, attention, waiting } =
+            self;
+        [bandwidth, single_thread, contention, fixed_per_layer, cached_byte, attention, waiting]
     }
 
     /// From a list of at least [`COUNT`](Self::COUNT) numbers.
@@ -43,6 +46,7 @@ impl Shared {
             fixed_per_layer: x[3],
             cached_byte: x[4],
             attention: x[5],
+            waiting: x[6],
         }
     }
 }
@@ -134,7 +138,7 @@ pub fn machine(platform: &Platform, shared: &Shared, runtime: &RuntimeConstants,
         bandwidth,
         decode: runtime.decode.map(|operations| operations.exp() / rate),
         prefill,
-        fixed_per_layer: shared.fixed_per_layer.exp(),
+        fixed_per_layer: fixed_per_layer(platform, shared, threads),
         cached_byte_cost: shared.cached_byte.exp(),
         attention: prefill[WeightFormat::F16.index()] * shared.attention.exp(),
     }
@@ -152,4 +156,10 @@ pub fn bandwidth(platform: &Platform, shared: &Shared, threads: usize) -> f64 {
     let reached = asked / (1.0 + asked.powi(3)).cbrt();
     let others = threads.min(cores).saturating_sub(1) as f64 / (cores - 1).max(1) as f64;
     most * reached * (-shared.contention * others).exp()
+}
+
+/// Seconds per layer and token at a number of threads.
+pub fn fixed_per_layer(platform: &Platform, shared: &Shared, threads: usize) -> f64 {
+    let waiting = if platform.is_processor() { (threads.max(1) as f64).powf(shared.waiting) } else { 1.0 };
+    shared.fixed_per_layer.exp() * waiting
 }

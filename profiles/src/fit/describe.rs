@@ -3,6 +3,7 @@
 use super::emit::Description;
 use crate::chip::Chip;
 use crate::measurement::Measurement;
+use crate::needs::Modality;
 
 const DEVICES: &str = include_str!("../../data/devices.tsv");
 const SPECIFICATIONS: &str = include_str!("../../data/specifications.tsv");
@@ -14,7 +15,10 @@ pub fn descriptions(measurements: &[Measurement]) -> Vec<Description> {
 
 fn describe(line: &str, measurements: &[Measurement]) -> Option<Description> {
     let fields: Vec<&str> = line.split('\t').collect();
-    let [id, name, device, chip, backend, memory, usable, storage, power] = fields[..] else { return None };
+    let [id, name, device, chip, backend, memory, usable, storage, free_storage, power, inputs] = fields[..]
+    else {
+        return None;
+    };
     let chip = Chip::of_name(chip)?;
     let mut measured_in: Vec<String> = measurements
         .iter()
@@ -31,11 +35,17 @@ fn describe(line: &str, measurements: &[Measurement]) -> Option<Description> {
         memory: memory.parse().ok()?,
         usable_memory: usable.parse().ok()?,
         storage: storage.parse().ok(),
+        free_storage: free_storage.parse().ok()?,
         power: power.parse().ok(),
-        source: specification(device, &chip.name),
+        inputs: inputs.split(' ').map(modality).collect::<Option<_>>()?,
+        source: chip.source.clone().unwrap_or_else(|| specification(device, &chip.name)),
         chip,
         measured_in,
     })
+}
+
+fn modality(name: &str) -> Option<Modality> {
+    [Modality::Text, Modality::Image, Modality::Audio].into_iter().find(|modality| modality.name() == name)
 }
 
 /// Where the device's specification stands, or its chip's.

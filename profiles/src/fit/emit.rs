@@ -6,6 +6,7 @@ use super::constants::{Constants, RuntimeConstants, bandwidth};
 use super::device::Experience;
 use super::platform::{Kind, Platform, engine_class};
 use crate::chip::{Chip, Instructions};
+use crate::needs::Modality;
 use crate::profile::{Cluster, Hardware, Processor, Profile, Runtime, SCHEMA, Simd};
 use crate::quantity::{Basis, Quantity};
 use crate::{FORMATS, WeightFormat};
@@ -29,8 +30,12 @@ pub struct Description {
     pub usable_memory: f64,
     /// MB/s.
     pub storage: Option<f64>,
+    /// GiB that models may take of it.
+    pub free_storage: f64,
     /// Watts under load.
     pub power: Option<f64>,
+    /// What it can feed a model with.
+    pub inputs: Vec<Modality>,
     /// Where the specification stands.
     pub source: String,
     /// Where its speeds were published.
@@ -143,7 +148,9 @@ fn hardware(about: &Description, platform: &Platform, constants: &Constants, is_
         specified_bandwidth: Quantity::new(about.chip.bandwidth, specified, "specification"),
         bandwidth: thread_counts(platform).into_iter().map(at).collect(),
         storage,
+        free_storage: Quantity::new(about.free_storage, Basis::Assumed, "table"),
         power,
+        inputs: about.inputs.clone(),
     }
 }
 
@@ -157,6 +164,22 @@ fn thread_counts(platform: &Platform) -> Vec<usize> {
         [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64].into_iter().filter(|n| *n < cores).collect();
     counts.push(cores);
     counts
+}
+
+/// MiB of stock llama.cpp beside weights, cache, buffers and vocabulary, as `check-memory` measures it on x86-64.
+const OWN_MEMORY: f64 = 16.0;
+
+/// Types that today's llama.cpp copies in another order (`repack.cpp`) where the processor multiplies bytes by a few instructions.
+fn repacks(runtime: &str, platform: &Platform) -> Vec<WeightFormat> {
+    let multiplies_bytes = matches!(
+        platform.instructions,
+        Instructions::DotProduct | Instructions::MatrixProduct | Instructions::Avx2 | Instructions::Vnni
+    );
+    if platform.is_processor() && multiplies_bytes && engine_class(runtime) == "llama.cpp" {
+        vec![WeightFormat::Q4_K, WeightFormat::Q4_0, WeightFormat::IQ4_NL]
+    } else {
+        Vec::new()
+    }
 }
 
 fn simd(instructions: Instructions) -> Simd {
@@ -198,10 +221,12 @@ fn runtime(
         threads: if platform.is_processor() { platform.threads } else { platform.cores() },
         bandwidth_use: Quantity::new(own.bandwidth_use.exp(), basis, source),
         fixed_per_layer: Quantity::new(constants.shared.fixed_per_layer.exp() * 1e6, basis, source),
+        waiting: Quantity::new(constants.shared.waiting.clamp(-1.0, 2.0), basis, source),
         cached_byte: Quantity::new(constants.shared.cached_byte.exp(), basis, source),
         attention: Quantity::new(constants.shared.attention.exp(), basis, source),
         weights_in_memory: Quantity::new(1.0, Basis::Assumed, "runtime"),
-        own_memory: Quantity::new(20.0, Basis::Assumed, "runtime"),
+        repacks: repacks(name, platform),
+        own_memory: Quantity::new(OWN_MEMORY, Basis::Derived, "runtime"),
         decode_error: Quantity::new(decode_error, basis, source),
         prefill_error: Quantity::new(prefill_error, basis, source),
         decode: decode.collect(),

@@ -45,6 +45,7 @@ fn shared_seed(kind: Kind) -> Shared {
         fixed_per_layer: fixed_per_layer.ln(),
         cached_byte: cached_byte.ln(),
         attention: 2.0_f64.ln(),
+        waiting: 0.3,
     }
 }
 

@@ -29,7 +29,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     for index in 0..ESTIMATES {
         let (hardware, runtime, machine) = &machines[index % machines.len()];
         let workload = &workloads[index / machines.len() % workloads.len()];
-        let usage = Usage { context: 1 + index % 4096, prompt: 256, cache: CacheType::F16, threads: None };
+        let usage = Usage {
+            context: 1 + index % 4096,
+            prompt: 256,
+            cache: CacheType::F16,
+            threads: None,
+            loaded: false,
+        };
         // every number of the estimate is wanted, not the one that is summed
         sum += black_box(with_machine(hardware, runtime, black_box(machine), workload, &usage)).decode;
     }

@@ -4,11 +4,9 @@
 #![allow(clippy::print_stdout)] // the table is its output
 
 use std::error::Error;
-use std::path::Path;
 
 use secateur_model::Checkpoint;
-use secateur_model::types::{TypeChoice, TypeRequest};
-use secateur_profiles::calibrate::{calibrate, detect, read_bench, read_speeds};
+use secateur_profiles::calibrate::{calibrate, detect, read_bench, read_speeds, vector_rate};
 use secateur_profiles::cost::CacheType;
 use secateur_profiles::cost::{decode, prefill};
 use secateur_profiles::estimate::machine;
@@ -17,6 +15,7 @@ use secateur_profiles::profile::Profile;
 use secateur_reports::{Cell, Column, Format, Table, units};
 use secateur_tests::fixtures::{GEMMA, SMOLLM2, fixture};
 use secateur_tests::judge;
+use secateur_tests::typed::write_typed;
 
 const TYPES: [&str; 6] = ["q4_0", "q4_k_m", "q5_0", "q6_k", "q8_0", "f16"];
 
@@ -26,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for name in [SMOLLM2, GEMMA] {
         let checkpoint = Checkpoint::open(&fixture(name))?;
         for tensor_type in TYPES {
-            let file = write(&checkpoint, tensor_type, folder.path())?;
+            let file = write_typed(&checkpoint, tensor_type, folder.path())?;
             let report = judge::speed(&file, &tensor_type.to_uppercase(), 15)?;
             rows.extend(read_bench(&report.to_string())?);
         }
@@ -37,38 +36,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     let threads = std::thread::available_parallelism()?.get();
     let here = detect(&cpuinfo, "", threads);
     let speeds = read_speeds(threads);
+    let rate = vector_rate();
     for (title, seen, asked) in [
         ("Fitted to all, asked about all", &rows, &rows),
         ("Fitted to SmolLM2, asked about Gemma", &small, &large),
         ("Fitted to Gemma, asked about SmolLM2", &large, &small),
     ] {
-        let profile = calibrate(&here, &speeds, seen, "here")?.profile;
+        let profile = calibrate(&here, &speeds, rate, seen, "here")?.profile;
         println!("{}", Format::Markdown.render(&compare(title, &profile, asked)));
     }
     Ok(())
-}
-
-/// The model in a type, under a name that the catalog knows.
-fn write(
-    checkpoint: &Checkpoint,
-    tensor_type: &str,
-    folder: &Path,
-) -> Result<std::path::PathBuf, Box<dyn Error>> {
-    let base: TypeChoice = tensor_type.parse()?;
-    let plan = secateur_compress::plan(checkpoint, &TypeRequest { base, overrides: Vec::new() })?;
-    let out = folder.join("out");
-    secateur_compress::compress(
-        checkpoint,
-        &plan,
-        &out,
-        &secateur_compress::Execution::default(),
-        &secateur_compress::progress::Silent,
-    )?;
-    let stem = checkpoint.source.file_stem().unwrap_or_default().to_string_lossy();
-    let file = folder.join(format!("{stem}-{tensor_type}.gguf"));
-    std::fs::rename(out.join("model.gguf"), &file)?;
-    std::fs::remove_dir_all(&out)?;
-    Ok(file)
 }
 
 fn compare(title: &str, profile: &Profile, rows: &[Measurement]) -> Table {
