@@ -187,13 +187,14 @@ impl Bar {
         })
     }
 
-    fn start(&self, stage: &'static str, length: u64, template: &str) {
+    /// `{rate}` of the template counts what has gone through all of `steps`.
+    fn start(&self, stage: &'static str, length: u64, steps: u64, template: &str) {
         let bar = self.bar();
         // the templates are constants that indicatif accepts
         if let Ok(style) = ProgressStyle::with_template(template) {
-            let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+            let rate = move |state: &ProgressState, out: &mut dyn fmt::Write| {
                 // a String takes all that is written
-                let _ = write!(out, "{:.0}", state.per_sec());
+                let _ = write!(out, "{:.0}", state.per_sec() / steps as f64);
             };
             bar.set_style(style.with_key("rate", rate));
         }
@@ -226,7 +227,7 @@ impl<'a> SearchProgress<'a> {
             Limit::Time(time) => time.as_secs(),
             Limit::Evaluations(evaluations) => evaluations as u64,
         };
-        bar.start("searching", length, "{msg} {wide_bar} {percent:>3} %  {eta:>4} left");
+        bar.start("searching", length, 1, "{msg} {wide_bar} {percent:>3} %  {eta:>4} left");
         Self { bar, started: Instant::now(), limit }
     }
 }
@@ -262,12 +263,12 @@ impl Drop for Bar {
 
 impl Progress for Bar {
     fn begin(&self, stage: &'static str, elements: u64) {
-        self.start(stage, elements, "{msg:<12} {wide_bar} {percent:>3} %  {eta:>4} left");
+        self.start(stage, elements, 1, "{msg:<12} {wide_bar} {percent:>3} %  {eta:>4} left");
     }
 
-    fn begin_tokens(&self, stage: &'static str, tokens: u64) {
+    fn begin_tokens(&self, stage: &'static str, tokens: u64, steps: u64) {
         let template = "{msg:<12} {wide_bar} {percent:>3} %  {rate} tokens/s  {eta:>4} left";
-        self.start(stage, tokens, template);
+        self.start(stage, tokens * steps, steps, template);
     }
 
     fn advance(&self, elements: u64) {

@@ -6,9 +6,9 @@ use crate::CompressError;
 pub trait Progress: Sync {
     /// A stage begins that will go through this many numbers.
     fn begin(&self, stage: &'static str, elements: u64);
-    /// A stage begins that will go through this many tokens of a text.
-    fn begin_tokens(&self, stage: &'static str, tokens: u64) {
-        self.begin(stage, tokens);
+    /// A stage begins that will take this many tokens through `steps` layers; each token counts once in each.
+    fn begin_tokens(&self, stage: &'static str, tokens: u64, steps: u64) {
+        self.begin(stage, tokens * steps);
     }
     /// So many more numbers, or tokens, are done.
     fn advance(&self, elements: u64);

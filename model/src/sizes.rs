@@ -97,6 +97,12 @@ pub(crate) fn build_spec(
     let window = reader.size(Field::Window)?.filter(|_| !particulars.window_off);
     let scale_base = reader.number(Field::AttentionScaleBase)?.unwrap_or(head_size as f64);
 
+    if let Some(cap) = reader.number(Field::AttentionLogitSoftcap)? {
+        // transformers and llama.cpp read past it in these families, so nobody can say what the model computes
+        let found = format!("attention scores capped at {cap}");
+        return Err(SpecError::Unsupported { key: reader.key_name(Field::AttentionLogitSoftcap), found });
+    }
+
     let mut layers = Vec::with_capacity(layer_count);
     for layer in 0..layer_count {
         let windowed = match &particulars.windowed_layers {
@@ -286,6 +292,7 @@ pub(crate) fn field_value(spec: &ModelSpec, field: Field) -> Option<FieldValue> 
         Field::LocalRopeTheta => rope_of(true).map(FieldValue::Number),
         Field::Window => window().map(FieldValue::Size),
         Field::FinalLogitSoftcap => spec.final_logit_softcap.map(FieldValue::Number),
+        Field::AttentionLogitSoftcap => None,
         Field::AttentionScaleBase => attention()
             .map(|attention| FieldValue::Size((1.0 / (attention.scale as f64).powi(2)).round() as usize)),
     }

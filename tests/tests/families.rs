@@ -94,6 +94,21 @@ fn hugging_face_to_gguf_and_back_keeps_every_bit() {
     }
 }
 
+#[test]
+fn a_cap_on_attention_scores_that_no_runtime_applies_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("capped");
+    fs::create_dir(&model).unwrap();
+    fs::copy(golden("gemma3").join("model.safetensors"), model.join("model.safetensors")).unwrap();
+    let config = fs::read_to_string(golden("gemma3").join("config.json")).unwrap();
+    let capped = config.replace(r#""attn_logit_softcapping": null"#, r#""attn_logit_softcapping": 50.0"#);
+    assert_ne!(capped, config);
+    fs::write(model.join("config.json"), capped).unwrap();
+    let ran = secateur_tests::binary::run(&[Path::new("inspect"), &model]);
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    assert!(ran.stderr.contains("attn_logit_softcapping"), "{}", ran.stderr);
+}
+
 fn numbers(bytes: &[u8]) -> impl Iterator<Item = f32> {
     bytes.chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
 }

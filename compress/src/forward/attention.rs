@@ -15,6 +15,9 @@ use super::taps::Site;
 /// Tokens whose scores exist at a time: few enough that little is computed above the diagonal.
 pub(crate) const QUERY_TOKENS: usize = 128;
 
+/// Tokens that one task copies at least: enough to pay for its scheduling.
+const TASK_TOKENS: usize = 16;
+
 /// `hidden + post_norm(output(mixed values))`.
 #[derive(Debug)]
 pub(crate) struct Attention {
@@ -143,10 +146,16 @@ impl Attention {
             .zip(memory.keys.par_chunks_mut(capacity * head_size))
             .zip(memory.values.par_chunks_mut(capacity * head_size));
         by_kv_head.enumerate().for_each(|(kv_head, ((queries, keys), values))| {
-            for (token, row) in projected.chunks_exact(row_len).enumerate() {
+            let new = first * head_size..(first + tokens) * head_size;
+            let by_token = projected
+                .par_chunks_exact(row_len)
+                .zip(queries.par_chunks_exact_mut(group * head_size))
+                .zip(keys[new.clone()].par_chunks_exact_mut(head_size))
+                .zip(values[new].par_chunks_exact_mut(head_size))
+                .with_min_len(TASK_TOKENS);
+            by_token.enumerate().for_each(|(token, (((row, queries), key), value))| {
                 let position = first + token;
                 let head_of = |head: usize| &row[head * head_size..][..head_size];
-                let queries = &mut queries[token * group * head_size..][..group * head_size];
                 for (member, query) in queries.chunks_exact_mut(head_size).enumerate() {
                     query.copy_from_slice(head_of(kv_head * group + member));
                     if let Some(norm) = &self.query_norm {
@@ -155,15 +164,13 @@ impl Attention {
                     rope.rotate(query, position);
                     query.iter_mut().for_each(|value| *value *= scale);
                 }
-                let key = &mut keys[position * head_size..][..head_size];
                 key.copy_from_slice(head_of(heads + kv_head));
                 if let Some(norm) = &self.key_norm {
                     norm.apply_to_row(key);
                 }
                 rope.rotate(key, position);
-                let value = &mut values[position * head_size..][..head_size];
                 value.copy_from_slice(head_of(heads + kv_heads + kv_head));
-            }
+            });
         });
         memory.tokens += tokens;
         queries
@@ -227,11 +234,12 @@ impl Attention {
     /// From `[kv_heads, tokens, group, head]` to `[tokens, heads * head]`.
     fn gather(&self, by_head: &[f32], tokens_out: &mut [f32]) {
         let AttentionSpec { heads, kv_heads, head_size, .. } = self.spec;
-        let width = self.group() * head_size;
-        for (kv_head, rows) in by_head.chunks_exact(by_head.len() / kv_heads).enumerate() {
-            for (out, row) in tokens_out.chunks_exact_mut(heads * head_size).zip(rows.chunks_exact(width)) {
-                out[kv_head * width..][..width].copy_from_slice(row);
+        let (width, of_kv_head) = (self.group() * head_size, by_head.len() / kv_heads);
+        let tokens_out = tokens_out.par_chunks_exact_mut(heads * head_size).with_min_len(TASK_TOKENS);
+        tokens_out.enumerate().for_each(|(token, out)| {
+            for (out, rows) in out.chunks_exact_mut(width).zip(by_head.chunks_exact(of_kv_head)) {
+                out.copy_from_slice(&rows[token * width..][..width]);
             }
-        }
+        });
     }
 }

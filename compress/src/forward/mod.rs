@@ -4,8 +4,8 @@
 //! room for the next. Memory is bounded by one layer and the hidden states, unless [`Residency::Keep`] asks for speed instead. A text
 //! passes in chunks of 512 tokens, which bounds what is in work; its keys and values stay until the layer is done.
 //!
-//! Matrix products are candle's and may run on another device. The rest is plain loops over slices in a fixed
-//! order: the number of threads changes nothing in the results.
+//! Matrix products are candle's and may run on another device; those of linear layers are `panels`' where the processor has what they need.
+//! The rest is plain loops over slices in a fixed order: the number of threads changes nothing in the results.
 
 pub(crate) mod attention;
 mod decoder;
@@ -18,6 +18,8 @@ pub(crate) mod layer;
 pub(crate) mod linear;
 pub(crate) mod logits;
 pub(crate) mod norm;
+#[cfg(target_arch = "x86_64")]
+mod panels;
 pub(crate) mod rope;
 mod staged;
 mod taps;
@@ -118,7 +120,7 @@ impl<'a> Forward<'a> {
     ) -> Result<(), ForwardError> {
         let spec = self.spec();
         let tokens: usize = texts.iter().map(Hidden::tokens).sum();
-        progress.begin("forward pass", (tokens * spec.layers.len()) as u64);
+        progress.begin_tokens("forward pass", tokens as u64, spec.layers.len() as u64);
         let tables = RopeTables::new(spec, longest(texts))?;
         (0..spec.layers.len()).try_for_each(|index| self.pass(index, texts, &tables, taps, progress))
     }

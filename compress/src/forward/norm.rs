@@ -5,6 +5,9 @@ use rayon::prelude::*;
 /// Rows that one task takes at least: enough to pay for its scheduling.
 const TASK_ROWS: usize = 16;
 
+/// Numbers that one task adds at least.
+const TASK_ELEMENTS: usize = 16 << 10;
+
 /// Partial sums that are kept apart, so that the compiler can add several at once. Their number is part of the result.
 const LANES: usize = 16;
 
@@ -42,16 +45,19 @@ impl RmsNorm {
 /// Adds `update` to the residual, after the update's own norm if it has one. Both are `[tokens, hidden]`.
 pub(crate) fn add_to_residual(residual: &mut [f32], update: &[f32], norm: Option<&RmsNorm>) {
     let normed = norm.map(|norm| norm.apply(update));
-    for (value, update) in residual.iter_mut().zip(normed.as_deref().unwrap_or(update)) {
-        *value += update;
-    }
+    let update = normed.as_deref().unwrap_or(update);
+    let parts = residual.par_chunks_mut(TASK_ELEMENTS).zip(update.par_chunks(TASK_ELEMENTS));
+    parts.for_each(|(residual, update)| {
+        residual.iter_mut().zip(update).for_each(|(value, update)| *value += update);
+    });
 }
 
 /// The first row of `values`, `[rows, width]`, that holds an infinity or a NaN.
 pub(crate) fn first_not_finite(values: &[f32], width: usize) -> Option<usize> {
     // no early exit inside a row: all rows are finite as a rule, and a plain fold runs on vectors
     let is_finite = |row: &[f32]| row.iter().fold(true, |finite, value| finite & value.is_finite());
-    values.chunks_exact(width).position(|row| !is_finite(row))
+    let rows = values.par_chunks_exact(width).with_min_len(TASK_ROWS);
+    rows.position_first(|row| !is_finite(row))
 }
 
 /// The sum of `term` over a row, in a fixed order.

@@ -172,7 +172,7 @@ fn back_propagate(
 
     let lengths: Vec<usize> = hidden.iter().map(Hidden::tokens).collect();
     let tokens: usize = lengths.iter().sum();
-    progress.begin("backward pass", (tokens * (spec.layers.len() + 1)) as u64);
+    progress.begin_tokens("backward pass", tokens as u64, spec.layers.len() as u64 + 1);
     let mut predictions = Predictions::new(spec.hidden_size, spec.vocabulary_size);
     // [tokens, hidden] of each text
     let mut gradients = Vec::with_capacity(hidden.len());

@@ -87,7 +87,7 @@ pub(super) struct TokenProgress<'a> {
 impl<'a> TokenProgress<'a> {
     /// Begins a stage of so many tokens.
     pub fn begin(inner: &'a dyn Progress, stage: &'static str, tokens: usize) -> Self {
-        inner.begin_tokens(stage, tokens as u64);
+        inner.begin_tokens(stage, tokens as u64, 1);
         Self { inner, layers: AtomicU64::new(1), layer_tokens: AtomicU64::new(0) }
     }
 

@@ -99,7 +99,7 @@ impl Work {
             Some(last) if !self.output => last + 1,
             _ => subject.layers,
         };
-        progress.begin("calibrating", ((end - first) * subject.tokens()) as u64);
+        progress.begin_tokens("calibrating", subject.tokens() as u64, (end - first) as u64);
         for layer in first..end {
             if self.layers.contains(&layer) {
                 let mut collector = Collector::new(&forward.spec().layers[layer], forward.spec().hidden_size);

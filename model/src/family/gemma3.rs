@@ -56,7 +56,7 @@ const TENSORS: [TensorRow; 16] = [
     ),
 ];
 
-const KEYS: [KeyRow; 15] = [
+const KEYS: [KeyRow; 16] = [
     key(Field::ContextLength, "max_position_embeddings", "context_length", Written::Always),
     key(Field::HiddenSize, "hidden_size", "embedding_length", Written::Always),
     key(Field::LayerCount, "num_hidden_layers", "block_count", Written::Always),
@@ -67,6 +67,7 @@ const KEYS: [KeyRow; 15] = [
     key(Field::ValueSize, "head_dim", "attention.value_length", Written::Always),
     key(Field::RopeTheta, "rope_theta", "rope.freq_base", Written::Always),
     key(Field::FinalLogitSoftcap, "final_logit_softcapping", "final_logit_softcapping", Written::IfNeeded),
+    key(Field::AttentionLogitSoftcap, "attn_logit_softcapping", "attn_logit_softcapping", Written::Never),
     key(Field::Window, "sliding_window", "attention.sliding_window", Written::IfNeeded),
     key(Field::KvHeads, "num_key_value_heads", "attention.head_count_kv", Written::Always),
     key(Field::LocalRopeTheta, "rope_local_base_freq", "rope.freq_base_swa", Written::IfNeeded),

@@ -83,6 +83,7 @@ pub enum Field {
     RopeDimensions,
     Window,
     FinalLogitSoftcap,
+    AttentionLogitSoftcap,
     LocalRopeTheta,
     AttentionScaleBase,
 }
