@@ -100,14 +100,14 @@ impl Linear {
         match &self.weight {
             Weight::Tensor(weight) => Ok(weight.clone()),
             #[cfg(target_arch = "x86_64")]
-            Weight::Panels { panels, plain } => match plain.get() {
-                Some(weight) => Ok(weight.clone()),
-                None => {
-                    let shape = (panels.out_features(), self.in_features);
-                    let weight = Tensor::from_vec(panels.unpacked(), shape, &Device::Cpu)?;
-                    Ok(plain.get_or_init(|| weight).clone())
+            Weight::Panels { panels, plain } => {
+                if let Some(weight) = plain.get() {
+                    return Ok(weight.clone());
                 }
-            },
+                let shape = (panels.out_features(), self.in_features);
+                let weight = Tensor::from_vec(panels.unpacked(), shape, &Device::Cpu)?;
+                Ok(plain.get_or_init(|| weight).clone())
+            }
         }
     }
 }

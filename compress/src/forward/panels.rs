@@ -224,8 +224,8 @@ unsafe fn copy(
     for row in 0..rows {
         // SAFETY: the caller's.
         unsafe {
-            std::ptr::copy_nonoverlapping(from.add(row * from_stride), to.add(row * to_stride), columns)
-        };
+            std::ptr::copy_nonoverlapping(from.add(row * from_stride), to.add(row * to_stride), columns);
+        }
     }
 }
 
