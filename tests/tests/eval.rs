@@ -98,7 +98,7 @@ fn divergence_is_llama_cpps_whoever_writes_the_base() {
 /// llama.cpp quantizes activations to 8 bit there, we do not: closer than this they need not be.
 #[test]
 fn perplexity_of_quantized_files_is_llama_cpps_to_one_percent() {
-    for (name, count) in [(SMOLLM2, 8), (GEMMA, 2)] {
+    for (name, count) in [(SMOLLM2, 8), (GEMMA, 6)] {
         let chunks = Chunks { count, length: 512 };
         let judged = judge::perplexity(&fixture(name), &judge_text(), chunks, None).unwrap();
         let count = count.to_string();

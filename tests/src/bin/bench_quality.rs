@@ -14,6 +14,7 @@
 
 use std::error::Error;
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -130,11 +131,10 @@ impl Judged {
             judge::perplexity(&arguments.reference, text, chunks, Some(&base))?;
             also.push(base);
         }
-        let names: String = arguments
-            .also
-            .iter()
-            .map(|text| format!(" mean KL, {} |", text.file_stem().unwrap_or_default().to_string_lossy()))
-            .collect();
+        let mut names = String::new();
+        for text in &arguments.also {
+            write!(names, " mean KL, {} |", text.file_stem().unwrap_or_default().to_string_lossy())?;
+        }
         println!("| how | bytes | mean KL | 99 % | same top | perplexity |{names} seconds |");
         println!("|---|---:|---:|---:|---:|---:|{}---:|", "---:|".repeat(also.len()));
         Ok(Self { base, also })
@@ -149,7 +149,7 @@ impl Judged {
         let mut also = String::new();
         for base in &self.also {
             let Divergence { mean, mean_error, .. } = judge::divergence(child, base)?;
-            also += &format!(" {mean:.4} ± {mean_error:.4} |");
+            write!(also, " {mean:.4} ± {mean_error:.4} |")?;
         }
         println!(
             "| {name} | {bytes} | {mean:.4} ± {mean_error:.4} | {percentile_99:.3} | {:.1} % | {perplexity:.2} |{also} {seconds:.0} |",
