@@ -24,8 +24,7 @@ fn logits(model: &Checkpoint) -> Vec<f32> {
 /// A matrix with zeros in the columns that are not `kept`.
 fn without_columns(model: &Checkpoint, id: TensorId, kept: impl Fn(usize) -> bool) -> HeldTensor {
     let rows = model.tensor(id).unwrap();
-    let mut values = vec![0.0; rows.rows() * rows.row_len()];
-    rows.read(0..rows.rows(), &mut values).unwrap();
+    let mut values = rows.read_all().unwrap();
     for (index, value) in values.iter_mut().enumerate() {
         if !kept(index % rows.row_len()) {
             *value = 0.0;

@@ -398,10 +398,7 @@ fn match_tensors(
 
 fn read_vector(files: &TensorFiles, tensor: &StoredTensor) -> Result<Vec<f32>, ModelError> {
     let plain = CheckpointTensor::new(tensor.clone(), RowOrder::Plain, 0.0);
-    let rows = TensorRows::stored(files.map(tensor)?, &plain);
-    let mut values = vec![0.0; rows.rows() * rows.row_len()];
-    rows.read(0..rows.rows(), &mut values)?;
-    Ok(values)
+    TensorRows::stored(files.map(tensor)?, &plain).read_all()
 }
 
 /// The folder's GGUF file, if it is the only one.

@@ -147,6 +147,16 @@ impl TensorRows {
         }
     }
 
+    /// All rows, `[rows, row_len]`.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_all(&self) -> Result<Vec<f32>, ModelError> {
+        let mut values = vec![0.0; self.rows() * self.row_len];
+        self.read(0..self.rows(), &mut values)?;
+        Ok(values)
+    }
+
     /// What [`read`](Self::read) adds to every stored number: what safetensors leave out of norm weights.
     pub fn offset(&self) -> f32 {
         match &self.source {

@@ -34,8 +34,7 @@ impl<'a> RoundedMatrices<'a> {
         }
         let (_, id, tensor_type) = key;
         let rows = model.tensor(id)?;
-        let mut values = vec![0.0; rows.rows() * rows.row_len()];
-        rows.read(0..rows.rows(), &mut values)?;
+        let values = rows.read_all()?;
         let name = || model.spec.family.table().gguf_name(id).unwrap_or_default();
         let second = moments::in_shape(self.subject.statistics, self.subject.knowledge, shape, id)?;
         let problem = Problem::new(&second, rows.row_len(), DAMPING)

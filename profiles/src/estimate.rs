@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::cost::{
     Bound, Breakdown, CacheType, Machine, MemoryUse, ROUTING_SKEW, Workload, decode, effective_cores,
-    expert_reads, prefill,
+    expert_reads, prefill, waiting,
 };
 use crate::fit::typical;
 use crate::profile::{Hardware, Processor, Profile, Runtime};
@@ -155,10 +155,7 @@ pub fn machine(hardware: &Hardware, runtime: &Runtime, threads: Option<usize>) -
     let prefill =
         per_format(typical::prefill_operations, |format| Some(1.0 / runtime.prefill.get(&format)?.value));
     let prefill = prefill.map(|seconds| seconds * 1e-9 / cores);
-    let waiting = match hardware.processor {
-        Processor::Cpu => (threads.max(1) as f64).powf(runtime.waiting.value),
-        _ => 1.0,
-    };
+    let waiting = waiting(hardware.processor == Processor::Cpu, threads, runtime.waiting.value);
     Machine {
         bandwidth: bandwidth(hardware, threads) * 1e9 * runtime.bandwidth_use.value,
         decode: decode.map(|nanoseconds| nanoseconds * 1e-9 / cores),

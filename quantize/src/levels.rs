@@ -40,6 +40,7 @@ impl<const LOW: i16, const HIGH: i16> Levels for Uniform<LOW, HIGH> {
 /// They follow a smooth curve, so two polynomials take the place of a table that vector instructions cannot read:
 /// value to code by a least-squares fit of degree 5 through the midpoints between neighbours, off by at most 0.034
 /// codes; code to value by one of degree 6 through the values, off by at most 0.36 before it is rounded, so exact after.
+#[derive(Clone, Copy)]
 pub struct Iq4;
 
 impl Levels for Iq4 {
@@ -58,6 +59,7 @@ impl Levels for Iq4 {
 }
 
 /// Twice the values of the four-bit float E2M1, of either sign.
+#[derive(Clone, Copy)]
 pub struct E2m1;
 
 impl E2m1 {

@@ -169,12 +169,7 @@ fn llama_quantize_takes_our_importance_matrix() {
 fn weighted_error(model: &Path, imatrix: &Imatrix) -> f64 {
     let (source, model) = (Checkpoint::open(&demo()).unwrap(), Checkpoint::open(model).unwrap());
     let table = source.spec.family.table();
-    let read = |checkpoint: &Checkpoint, id| {
-        let rows = checkpoint.tensor(id).unwrap();
-        let mut values = vec![0.0; rows.rows() * rows.row_len()];
-        rows.read(0..rows.rows(), &mut values).unwrap();
-        values
-    };
+    let read = |checkpoint: &Checkpoint, id| checkpoint.tensor(id).unwrap().read_all().unwrap();
     let mut error = 0.0;
     for id in source.spec.tensor_ids().into_iter().filter(|id| id.layer.is_some() && id.role.is_matrix()) {
         let weights = &imatrix.entries[&table.gguf_name(id).unwrap()].mean_squares;

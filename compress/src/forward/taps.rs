@@ -27,6 +27,11 @@ impl Site {
         }
     }
 
+    /// Whether what its matrix gives is added to the hidden states.
+    pub fn ends_part(self) -> bool {
+        matches!(self, Self::AttentionOutput | Self::FfnDown)
+    }
+
     /// Every site, in the order of the pass.
     pub const ALL: [Self; 4] = [Self::AttentionInput, Self::AttentionOutput, Self::FfnInput, Self::FfnDown];
 

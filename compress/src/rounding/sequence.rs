@@ -2,13 +2,13 @@
 
 use secateur_model::{Checkpoint, ModelError, Role, TensorId, dequantize_row};
 
-use super::site::SiteSums;
+use super::site::{SiteAverages, SiteSums};
 use super::store::{Part, RoundedMatrices, RoundedStore, Types, matrices_of};
-use super::target::{Trial, USUAL_DAMPING, damped, equations, target};
+use super::target::{Trial, USUAL_DAMPING, damped, target, wanted};
 use crate::CompressError;
 use crate::forward::{ForwardError, Hidden, Site, StagedLayer, StagedModel};
 use crate::progress::Progress;
-use crate::solve::Sums;
+use crate::solve::{Averages, Equations};
 use secateur_quantize::feedback::{Problem, round_matrix};
 
 /// How matrices are rounded.
@@ -132,25 +132,26 @@ impl Sequence<'_> {
         let mut inputs = vec![(Vec::new(), Vec::new()); streams.parent.len()];
         for site in parent.sites() {
             let mut sums = SiteSums::new(site);
+            let ends_part = site.ends_part();
             for (text, input) in inputs.iter_mut().enumerate() {
                 progress.check()?;
                 let (of_parent, of_child) = std::mem::take(input);
                 let of_parent = parent.input(site, &streams.parent[text], of_parent)?;
                 let of_child = child.input(site, &streams.child[text], of_child)?;
-                if sums.ends_part() {
+                if ends_part {
                     parent.finish(site, text, &mut streams.parent[text], of_parent.clone())?;
                 }
                 if !is_known {
                     let hidden = (&streams.parent[text], &streams.child[text]);
                     sums.add(text, (self.checkpoint, parent), (&of_parent, &of_child), hidden)?;
                 }
-                *input = (of_parent, of_child);
+                *input = (if ends_part { Vec::new() } else { of_parent }, of_child);
             }
             if !is_known {
-                self.site(index, site, &sums, rounded)?;
+                self.site(index, site, sums, rounded)?;
             }
             child.replace(site, self.stacked(index, site, rounded)?)?;
-            if sums.ends_part() {
+            if ends_part {
                 for (text, input) in inputs.iter_mut().enumerate() {
                     let (_, of_child) = std::mem::take(input);
                     child.finish(site, text, &mut streams.child[text], of_child)?;
@@ -165,36 +166,41 @@ impl Sequence<'_> {
         &self,
         index: usize,
         site: Site,
-        sums: &SiteSums,
+        sums: SiteSums,
         rounded: &mut RoundedMatrices,
     ) -> Result<(), CompressError> {
-        let (Some((fitted, judging)), Some(all)) = (sums.parts(), sums.all()) else { return Ok(()) };
-        let (width, ends_part) = (all.width(), sums.ends_part());
-        let mut targets = Vec::new();
+        let Some(SiteAverages { fitted, judging, all }) = sums.averages() else { return Ok(()) };
+        let mut matrices = Vec::new();
         for &role in site.roles() {
             let id = TensorId::in_layer(index, role);
-            let rows = self.checkpoint.tensor(id)?;
-            let mut weights = vec![0.0; rows.rows() * width];
-            rows.read(0..rows.rows(), &mut weights)?;
-            let of = |sums: &Sums| equations(&weights, sums, ends_part).map_err(ForwardError::from);
-            let judging = judging.map(of).transpose()?;
+            let weights = self.checkpoint.tensor(id)?.read_all()?;
+            let cross = |averages: &Averages| {
+                wanted(&weights, averages, site.ends_part()).map_err(ForwardError::from)
+            };
+            let judge = judging.as_ref().map(cross).transpose()?;
             let target = if self.settings.solves {
-                target(&weights, (&of(fitted)?, judging.as_ref(), &of(&all)?)).map_err(ForwardError::from)?
+                let judging = judging.as_ref().zip(judge.as_deref());
+                let judging = judging.map(|(averages, cross)| Equations { cross, ..averages.into() });
+                let (of_fitted, of_all) = (cross(&fitted)?, cross(&all)?);
+                let fitted = Equations { cross: &of_fitted, ..(&fitted).into() };
+                let all = Equations { cross: &of_all, ..(&all).into() };
+                target(&weights, fitted, judging, all).map_err(ForwardError::from)?
             } else {
                 weights
             };
-            targets.push((id, target, judging));
+            matrices.push((id, target, judge));
         }
-        let trials: Vec<Trial> = targets
+        let trials: Vec<Trial> = matrices
             .iter()
-            .filter_map(|(id, target, judging)| {
-                Some(Trial { tensor_type: self.types[id], target, judging: judging.as_ref()? })
+            .filter_map(|(id, target, cross)| {
+                let judging = Equations { cross: cross.as_deref()?, ..judging.as_ref()?.into() };
+                Some(Trial { tensor_type: self.types[id], target, judging })
             })
             .collect();
         let first = TensorId::in_layer(index, site.roles()[0]);
-        let problem = damped(&all.second(), width, &trials, self.settings.sweeps)
+        let problem = damped(&all.second, all.width, &trials, self.settings.sweeps)
             .map_err(|source| CompressError::Moments { tensor: self.name(first), source })?;
-        for (id, target, _) in &targets {
+        for (id, target, _) in &matrices {
             rounded.insert(*id, self.round(*id, target, &problem)?);
         }
         Ok(())

@@ -4,7 +4,7 @@ use secateur_model::Checkpoint;
 
 use crate::CompressError;
 use crate::forward::{ForwardError, Hidden, Site, StagedLayer};
-use crate::solve::{HELD_OUT_STEP, Sums, Wanted};
+use crate::solve::{Averages, HELD_OUT_STEP, Sums, Wanted};
 
 /// Sums over the inputs of a site, of texts to fit on and of texts to choose on.
 ///
@@ -15,14 +15,19 @@ pub(super) struct SiteSums {
     parts: Option<[Sums; 2]>,
 }
 
+/// The same in averages.
+pub(super) struct SiteAverages {
+    /// Of texts to fit on.
+    pub fitted: Averages,
+    /// Of texts to choose on; `None` if there were too few texts.
+    pub judging: Option<Averages>,
+    /// Of all texts.
+    pub all: Averages,
+}
+
 impl SiteSums {
     pub fn new(site: Site) -> Self {
         Self { site, parts: None }
-    }
-
-    /// Whether the site ends a part of a layer.
-    pub fn ends_part(&self) -> bool {
-        matches!(self.site, Site::AttentionOutput | Site::FfnDown)
     }
 
     /// Adds a text: what the site reads in the parent and in the rounded model, `[tokens, width]`; and the hidden states of the parent after the
@@ -35,30 +40,25 @@ impl SiteSums {
         (after, before): (&Hidden, &Hidden),
     ) -> Result<(), CompressError> {
         let width = of_child.len() / before.tokens().max(1);
-        let judges = usize::from(text % HELD_OUT_STEP == HELD_OUT_STEP - 1);
-        let outputs = if self.ends_part() { checkpoint.spec.hidden_size } else { width };
+        let ends_part = self.site.ends_part();
+        let outputs = if ends_part { checkpoint.spec.hidden_size } else { width };
         let parts = self.parts.get_or_insert_with(|| std::array::from_fn(|_| Sums::new(outputs, width)));
-        let added = if matches!(self.site, Site::AttentionOutput | Site::FfnDown) {
-            let wanted = Wanted::of(checkpoint, parent, self.site, of_parent.to_vec(), after, before)?;
+        let sums = &mut parts[usize::from(text % HELD_OUT_STEP == HELD_OUT_STEP - 1)];
+        let added = if ends_part {
+            let wanted = Wanted::of(checkpoint, parent, self.site, of_parent, after, before)?;
             let (inputs, wanted) = wanted.weighted(of_child);
-            parts[judges].add(&inputs, &wanted)
+            sums.add(&inputs, &wanted)
         } else {
-            parts[judges].add(of_child, of_parent)
+            sums.add(of_child, of_parent)
         };
         Ok(added.map_err(ForwardError::from)?)
     }
 
-    /// Sums to fit on, and to choose on; none of the latter if there were too few texts.
-    pub fn parts(&self) -> Option<(&Sums, Option<&Sums>)> {
-        let [fitted, judging] = self.parts.as_ref()?;
-        Some((fitted, (!judging.is_empty()).then_some(judging)))
-    }
-
-    /// Sums of all texts.
-    pub fn all(&self) -> Option<Sums> {
-        let [fitted, judging] = self.parts.as_ref()?;
-        let mut all = fitted.clone();
-        all.merge(judging);
-        Some(all)
+    /// `None` if there were no texts.
+    pub fn averages(self) -> Option<SiteAverages> {
+        let [mut sums, judging] = self.parts?;
+        let fitted = sums.averages()?;
+        sums.merge(&judging);
+        Some(SiteAverages { fitted, judging: judging.averages(), all: sums.averages()? })
     }
 }

@@ -6,7 +6,7 @@ use secateur_model::{TensorType, dequantize_row};
 use secateur_quantize::feedback::{Problem, ProblemError, round_matrix};
 
 use crate::forward::with_values;
-use crate::solve::{Equations, Sums, solve};
+use crate::solve::{Averages, Equations, solve};
 
 /// Ridge of a target where no text is left to choose it on.
 const USUAL_RIDGE: f64 = 1.0;
@@ -20,17 +20,17 @@ const DAMPINGS: [f64; 4] = [0.001, 0.01, 0.05, 0.2];
 /// Rows that are rounded with each damping.
 const SAMPLED_ROWS: usize = 32;
 
-/// The normal equations of a matrix of a site: `ends_part` says that `sums` hold what comes out, else they hold what the parent's matrix read,
-/// and it should give what the parent's gave.
-pub fn equations(weights: &[f32], sums: &Sums, ends_part: bool) -> candle_core::Result<Equations> {
-    let (width, mut cross) = (sums.width(), sums.cross());
-    if !ends_part {
-        // [rows, width] x [width, width]
-        let left = Tensor::from_slice(weights, (weights.len() / width, width), &Device::Cpu)?;
-        let product = left.matmul(&Tensor::from_vec(cross, (width, width), &Device::Cpu)?)?;
-        cross = with_values(&product, <[f32]>::to_vec)?;
+/// What should come out of a matrix of a site, with its inputs, `[rows, width]`. `ends_part` says that `averages` hold it; else they hold what the parent's
+/// matrix read, and the matrix should give what the parent's gave.
+pub fn wanted(weights: &[f32], averages: &Averages, ends_part: bool) -> candle_core::Result<Vec<f32>> {
+    if ends_part {
+        return Ok(averages.cross.clone());
     }
-    Ok(Equations::new(width, sums.second(), cross))
+    let width = averages.width;
+    // [rows, width] x [width, width]
+    let left = Tensor::from_slice(weights, (weights.len() / width, width), &Device::Cpu)?;
+    let product = left.matmul(&Tensor::from_slice(&averages.cross, (width, width), &Device::Cpu)?)?;
+    with_values(&product, <[f32]>::to_vec)
 }
 
 /// The weights `[rows, width]` with which a layer, reading what the rounded model gives it, does what it should. The ridge toward the parent's
@@ -40,7 +40,9 @@ pub fn equations(weights: &[f32], sums: &Sums, ends_part: bool) -> candle_core::
 /// hidden states of the parent as their goal.
 pub fn target(
     weights: &[f32],
-    (fitted, judging, all): (&Equations, Option<&Equations>, &Equations),
+    fitted: Equations,
+    judging: Option<Equations>,
+    all: Equations,
 ) -> candle_core::Result<Vec<f32>> {
     let ridge = match judging {
         Some(judging) => solve(weights, fitted, judging)?.ridge,
@@ -57,7 +59,7 @@ pub struct Trial<'a> {
     /// What is rounded, `[rows, width]`.
     pub target: &'a [f32],
     /// Of the texts that judge.
-    pub judging: &'a Equations,
+    pub judging: Equations<'a>,
 }
 
 /// The problem of a site, damped so that a sample of rows loses least on the texts that judge. `second` is `[width, width]`.
@@ -92,14 +94,16 @@ impl Trial<'_> {
         let width = problem.width();
         let rows = self.target.len() / width;
         let step = rows.div_ceil(SAMPLED_ROWS).max(1);
-        let sampled: Vec<usize> = (0..rows).step_by(step).collect();
-        let values: Vec<f32> =
-            sampled.iter().flat_map(|row| &self.target[row * width..][..width]).copied().collect();
+        let sample = |matrix: &[f32]| -> Vec<f32> {
+            (0..rows).step_by(step).flat_map(|row| &matrix[row * width..][..width]).copied().collect()
+        };
+        let (values, cross) = (sample(self.target), sample(self.judging.cross));
         let mut stored = vec![0.0; values.len()];
         let rounded = round_matrix(self.tensor_type, &values, problem, sweeps);
         let is_read =
             rounded.is_ok_and(|bytes| dequantize_row(self.tensor_type, &bytes, &mut stored).is_ok());
-        let lost = is_read.then(|| self.judging.of_rows(&sampled).error(&stored).ok()).flatten();
+        let judging = Equations { cross: &cross, ..self.judging };
+        let lost = is_read.then(|| judging.error(&stored).ok()).flatten();
         lost.unwrap_or(f64::INFINITY)
     }
 }

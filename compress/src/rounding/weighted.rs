@@ -32,8 +32,7 @@ pub fn round_weighted(
             let mut rounded = RoundedMatrices::new();
             for id in wanted {
                 let rows = checkpoint.tensor(id)?;
-                let mut values = vec![0.0; rows.rows() * rows.row_len()];
-                rows.read(0..rows.rows(), &mut values)?;
+                let values = rows.read_all()?;
                 let importance = importance.get(&id).map(Vec::as_slice);
                 let bytes = quantize_tensor(types[&id], &values, rows.row_len(), importance);
                 let name = || checkpoint.spec.family.table().gguf_name(id).unwrap_or_default();

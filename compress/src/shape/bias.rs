@@ -5,7 +5,6 @@ use std::path::Path;
 use secateur_model::shape::{KeptLayer, ShapePlan};
 use secateur_model::{Checkpoint, Role, TensorId};
 
-use super::read;
 use super::repaired_file::RepairedFile;
 use crate::CompressError;
 use crate::forward::Site;
@@ -53,7 +52,7 @@ pub(super) fn write_biases(
             _ => None,
         };
         let mut bias = match spec.shape(id) {
-            Some(_) => read(smaller, id)?,
+            Some(_) => smaller.tensor(id)?.read_all()?,
             None => vec![0.0; length[0]],
         };
         if let Some((role, site)) = projection {

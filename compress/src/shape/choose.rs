@@ -5,10 +5,10 @@ use secateur_model::shape::{KeptLayer, Repair, ShapePlan};
 use secateur_model::spec::LayerSpec;
 use secateur_model::{Checkpoint, Kept, Role, TensorId};
 
+use super::ShapeRequestError;
 use super::importance::{Importance, Projection, drop_order};
 use super::layers::{drop_by_divergence, drop_by_influence};
 use super::request::{Layers, ShapeRequest};
-use super::{ShapeRequestError, read};
 use crate::CompressError;
 use crate::forward::Site;
 use crate::gradient::{LayerFactors, for_each_layer};
@@ -175,8 +175,7 @@ impl InLayer<'_> {
     ) -> Result<Vec<u32>, CompressError> {
         let site = if role == Role::FfnDown { Site::FfnDown } else { Site::AttentionOutput };
         let Some(moments) = self.statistics.site(site) else { return Ok(Vec::new()) };
-        let (weights, second) =
-            (read(self.checkpoint, TensorId::in_layer(self.layer, role))?, moments.second());
+        let (weights, second) = (self.read(role)?, moments.second());
         let outputs = self.factors.and_then(|factors| factors.diagonal(role)).unwrap_or_default();
         let projection =
             Projection { weights: &weights, second: &second, mean: moments.mean(), made_by, outputs };
@@ -208,9 +207,13 @@ impl InLayer<'_> {
         Ok(query.iter().enumerate().map(of).collect())
     }
 
+    fn read(&self, role: Role) -> Result<Vec<f32>, CompressError> {
+        Ok(self.checkpoint.tensor(TensorId::in_layer(self.layer, role))?.read_all()?)
+    }
+
     /// Squared weights of each row of a matrix that reads the hidden states.
     fn row_squares(&self, role: Role) -> Result<Vec<f32>, CompressError> {
-        let values = read(self.checkpoint, TensorId::in_layer(self.layer, role))?;
+        let values = self.read(role)?;
         Ok(values
             .chunks_exact(self.checkpoint.spec.hidden_size)
             .map(|row| row.iter().map(|value| value * value).sum())

@@ -16,8 +16,6 @@ mod repair;
 mod repaired_file;
 mod request;
 
-use secateur_model::{Checkpoint, ModelError, TensorId};
-
 pub use choose::{choose_shape, choose_widths};
 pub use error::ShapeRequestError;
 pub use importance::{Importance, ImportanceError};
@@ -25,11 +23,3 @@ pub use layers::drop_by_divergence;
 pub use place::repaired_path;
 pub use repair::repair;
 pub use request::{Layers, ShapeRequest};
-
-/// All of a tensor.
-fn read(checkpoint: &Checkpoint, id: TensorId) -> Result<Vec<f32>, ModelError> {
-    let rows = checkpoint.tensor(id)?;
-    let mut values = vec![0.0; rows.rows() * rows.row_len()];
-    rows.read(0..rows.rows(), &mut values)?;
-    Ok(values)
-}

@@ -7,7 +7,6 @@ use secateur_model::shape::{Repair, ShapePlan};
 use secateur_model::{Checkpoint, ModelSpec, Role, TensorId};
 
 use super::bias::write_biases;
-use super::read;
 use super::repaired_file::RepairedFile;
 use crate::CompressError;
 use crate::forward::{Forward, ForwardError, Hidden, Residency, Site, StagedLayer, StagedModel};
@@ -162,7 +161,7 @@ impl Sequence<'_> {
                 let input = part.input(&child, of_child)?;
                 if is_wanted {
                     let wanted =
-                        Wanted::of(self.parent, parent, part.last, read_by_parent, of_parent, of_child)?;
+                        Wanted::of(self.parent, parent, part.last, &read_by_parent, of_parent, of_child)?;
                     let (inputs, wanted) = wanted.weighted(&input);
                     let sums = &mut sums[usize::from(text % HELD_OUT_STEP == HELD_OUT_STEP - 1)];
                     sums.add(&inputs, &wanted).map_err(ForwardError::from)?;
@@ -170,14 +169,15 @@ impl Sequence<'_> {
                 inputs.push(input);
             }
             if is_wanted {
-                let weights = read(self.smaller, id)?;
-                let [fitted, held_out] = &sums;
-                let judge = if held_out.is_empty() { fitted } else { held_out };
-                let solved = solve(&weights, &fitted.equations(), &judge.equations())
-                    .map_err(ForwardError::from)?
-                    .weights;
-                self.file.put(id, &solved)?;
-                child.replace(part.last, solved)?;
+                let mut weights = self.smaller.tensor(id)?.read_all()?;
+                let [fitted, held_out] = sums.map(|sums| sums.averages());
+                if let Some(fitted) = fitted {
+                    let judge = held_out.as_ref().unwrap_or(&fitted);
+                    let solved = solve(&weights, (&fitted).into(), judge.into());
+                    weights = solved.map_err(ForwardError::from)?.weights;
+                }
+                self.file.put(id, &weights)?;
+                child.replace(part.last, weights)?;
             }
             for (text, (hidden, input)) in streams.child.iter_mut().zip(inputs).enumerate() {
                 child.finish(part.last, text, hidden, input)?;

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use crate::forward::with_values;
 
-pub use sums::Sums;
+pub use sums::{Averages, Sums};
 pub use wanted::Wanted;
 
 /// One text of so many judges what is chosen on the others.
@@ -19,34 +19,37 @@ pub const HELD_OUT_STEP: usize = 8;
 /// Ridges that are tried, relative to the mean of the diagonal of `H`.
 const RIDGES: [f64; 7] = [1e-4, 1e-3, 1e-2, 1e-1, 0.5, 2.0, 10.0];
 
-/// The normal equations of one set of tokens, in averages.
-pub struct Equations {
-    width: usize,
-    /// `E[y yᵀ]`, `[width, width]`
-    second: Vec<f32>,
-    /// `E[d yᵀ]`, `[outputs, width]`
-    cross: Vec<f32>,
+/// The normal equations of a matrix on one set of tokens.
+#[derive(Clone, Copy)]
+pub struct Equations<'a> {
+    /// Features of an input.
+    pub width: usize,
+    /// `H = E[y yᵀ]` of what the matrix reads, `[width, width]`.
+    pub second: &'a [f32],
+    /// `C = E[d yᵀ]` of what should come out, `[outputs, width]`.
+    pub cross: &'a [f32],
 }
 
-impl Equations {
-    /// Of what a matrix reads, `second` being `[width, width]`, and what should come out, `cross` being `[outputs, width]`.
-    pub fn new(width: usize, second: Vec<f32>, cross: Vec<f32>) -> Self {
-        Self { width, second, cross }
+impl<'a> From<&'a Averages> for Equations<'a> {
+    fn from(averages: &'a Averages) -> Self {
+        Self { width: averages.width, second: &averages.second, cross: &averages.cross }
     }
+}
 
+impl Equations<'_> {
     /// `W' = (C + λ W)(H + λ)⁻¹`, `λ` being `ridge` times the mean of the diagonal; `None` if that cannot be inverted. `weights` is
     /// `[outputs, width]`.
     pub fn solve(&self, weights: &[f32], ridge: f64) -> Option<Vec<f32>> {
         let (width, outputs) = (self.width, weights.len() / self.width);
         let at = |values: &[f32], row: usize, column: usize| f64::from(values[row * width + column]);
-        let mean = (0..width).map(|index| at(&self.second, index, index)).sum::<f64>() / width as f64;
+        let mean = (0..width).map(|index| at(self.second, index, index)).sum::<f64>() / width as f64;
         let ridge = ridge * mean;
         let left = Mat::from_fn(width, width, |row, column| {
-            at(&self.second, row, column) + if row == column { ridge } else { 0.0 }
+            at(self.second, row, column) + if row == column { ridge } else { 0.0 }
         });
         // (H + λ) W'ᵀ = (C + λ W)ᵀ
         let right = Mat::from_fn(width, outputs, |column, output| {
-            at(&self.cross, output, column) + ridge * at(weights, output, column)
+            at(self.cross, output, column) + ridge * at(weights, output, column)
         });
         let solved = left.llt(Side::Lower).ok()?.solve(&right);
         Some((0..weights.len()).map(|index| solved[(index % width, index / width)] as f32).collect())
@@ -59,23 +62,13 @@ impl Equations {
     pub fn error(&self, weights: &[f32]) -> candle_core::Result<f64> {
         let (width, device) = (self.width, &Device::Cpu);
         let left = Tensor::from_slice(weights, (weights.len() / width, width), device)?;
-        let product = left.matmul(&Tensor::from_slice(&self.second, (width, width), device)?)?;
+        let product = left.matmul(&Tensor::from_slice(self.second, (width, width), device)?)?;
         with_values(&product, |product| {
-            let terms = weights.iter().zip(product).zip(&self.cross);
+            let terms = weights.iter().zip(product).zip(self.cross);
             terms
                 .map(|((&weight, product), cross)| f64::from(weight) * f64::from(product - 2.0 * cross))
                 .sum()
         })
-    }
-
-    /// The same, of some rows alone.
-    pub fn of_rows(&self, rows: &[usize]) -> Self {
-        let row = |&row: &usize| &self.cross[row * self.width..][..self.width];
-        Self {
-            cross: rows.iter().flat_map(row).copied().collect(),
-            second: self.second.clone(),
-            width: self.width,
-        }
     }
 }
 
@@ -91,17 +84,17 @@ impl Equations {
 ///
 /// # Errors
 /// If there is no memory for a product.
-pub fn solve(weights: &[f32], fitted: &Equations, held_out: &Equations) -> candle_core::Result<Solved> {
-    let candidates: Vec<(f64, Vec<f32>)> =
-        RIDGES.into_par_iter().filter_map(|ridge| Some((ridge, fitted.solve(weights, ridge)?))).collect();
-    let mut best = (held_out.error(weights)?, Solved { ridge: None, weights: weights.to_vec() });
-    for (ridge, solved) in candidates {
-        let error = held_out.error(&solved)?;
-        if error < best.0 {
-            best = (error, Solved { ridge: Some(ridge), weights: solved });
-        }
-    }
-    Ok(best.1)
+pub fn solve(weights: &[f32], fitted: Equations, held_out: Equations) -> candle_core::Result<Solved> {
+    let solutions: Vec<Option<(f64, Solved)>> = RIDGES
+        .into_par_iter()
+        .map(|ridge| {
+            let Some(weights) = fitted.solve(weights, ridge) else { return Ok(None) };
+            Ok(Some((held_out.error(&weights)?, Solved { ridge: Some(ridge), weights })))
+        })
+        .collect::<candle_core::Result<_>>()?;
+    let unchanged = (held_out.error(weights)?, Solved { ridge: None, weights: weights.to_vec() });
+    let better = |best: (f64, Solved), next: (f64, Solved)| if next.0 < best.0 { next } else { best };
+    Ok(solutions.into_iter().flatten().fold(unchanged, better).1)
 }
 
 /// What [`solve`] found.
@@ -136,9 +129,10 @@ mod tests {
             let inputs = numbers(200 * width, seed);
             let mut sums = Sums::new(outputs, width);
             sums.add(&inputs, &product(&inputs, &truth, width)).unwrap();
-            sums.equations()
+            sums.averages().unwrap()
         };
-        let solved = solve(&vec![0.0; outputs * width], &sums(1), &sums(77)).unwrap();
+        let (fitted, held_out) = (sums(1), sums(77));
+        let solved = solve(&vec![0.0; outputs * width], (&fitted).into(), (&held_out).into()).unwrap();
         for (found, wanted) in solved.weights.iter().zip(&truth) {
             assert!((found - wanted).abs() < 2e-3, "{found} {wanted}");
         }
@@ -154,7 +148,8 @@ mod tests {
         fitted.add(&inputs, &numbers(200 * outputs, 9)).unwrap();
         let mut held_out = Sums::new(outputs, width);
         held_out.add(&inputs, &product(&inputs, &weights, width)).unwrap();
-        let solved = solve(&weights, &fitted.equations(), &held_out.equations()).unwrap();
+        let [fitted, held_out] = [fitted, held_out].map(|sums| sums.averages().unwrap());
+        let solved = solve(&weights, (&fitted).into(), (&held_out).into()).unwrap();
         assert_eq!((solved.ridge, solved.weights), (None, weights));
     }
 }

@@ -1,6 +1,5 @@
 //! What a text has to say about a matrix that is solved anew.
 
-use super::Equations;
 use crate::statistics::{CrossMoments, Moments};
 
 /// Second moments of what a matrix reads, and how what it should give goes with them.
@@ -8,6 +7,17 @@ use crate::statistics::{CrossMoments, Moments};
 pub struct Sums {
     second: Moments,
     cross: CrossMoments,
+}
+
+/// The same in averages.
+#[derive(Debug, Clone)]
+pub struct Averages {
+    /// Features of an input.
+    pub width: usize,
+    /// `E[y yᵀ]` of the inputs, `[width, width]`.
+    pub second: Vec<f32>,
+    /// `E[d yᵀ]` of what should come out and the inputs, `[outputs, width]`.
+    pub cross: Vec<f32>,
 }
 
 impl Sums {
@@ -31,28 +41,14 @@ impl Sums {
         self.cross.merge(&other.cross);
     }
 
-    /// True if nothing was added.
-    pub fn is_empty(&self) -> bool {
-        self.second.averages().tokens() == 0
-    }
-
-    /// Features of an input.
-    pub fn width(&self) -> usize {
-        self.second.width()
-    }
-
-    /// `E[y yᵀ]` of the inputs, `[width, width]`.
-    pub fn second(&self) -> Vec<f32> {
-        self.second.averages().second()
-    }
-
-    /// `E[d yᵀ]` of what should come out and the inputs, `[outputs, width]`.
-    pub fn cross(&self) -> Vec<f32> {
-        self.cross.mean()
-    }
-
-    /// The averages.
-    pub fn equations(&self) -> Equations {
-        Equations::new(self.width(), self.second(), self.cross())
+    /// The averages; `None` if nothing was added.
+    pub fn averages(&self) -> Option<Averages> {
+        let second = self.second.averages();
+        let is_there = second.tokens() > 0;
+        is_there.then(|| Averages {
+            width: self.second.width(),
+            second: second.second(),
+            cross: self.cross.mean(),
+        })
     }
 }

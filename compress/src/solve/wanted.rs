@@ -1,6 +1,6 @@
 //! What an output projection of a changed model should give.
 
-use secateur_model::{Checkpoint, ModelError, Role, TensorId};
+use secateur_model::{Checkpoint, Role, TensorId};
 
 use crate::CompressError;
 use crate::forward::{Hidden, Site, StagedLayer};
@@ -23,13 +23,13 @@ impl Wanted {
         model: &Checkpoint,
         parent: &StagedLayer,
         site: Site,
-        read_by_parent: Vec<f32>,
+        read_by_parent: &[f32],
         after: &Hidden,
         before: &Hidden,
     ) -> Result<Self, CompressError> {
         let spec = &model.spec;
         let (mut values, weights) = if spec.layers[parent.index()].post_norms {
-            let values = parent.output(site, read_by_parent)?;
+            let values = parent.output(site, read_by_parent.to_vec())?;
             let weights = token_weights(&values, spec.hidden_size);
             (values, weights)
         } else {
@@ -41,7 +41,7 @@ impl Wanted {
         let role = if site == Site::FfnDown { Role::FfnDownBias } else { Role::AttentionOutputBias };
         let bias = TensorId::in_layer(parent.index(), role);
         if spec.shape(bias).is_some() {
-            let bias = read(model, bias)?;
+            let bias = model.tensor(bias)?.read_all()?;
             for row in values.chunks_exact_mut(bias.len()) {
                 row.iter_mut().zip(&bias).for_each(|(value, bias)| *value -= bias);
             }
@@ -53,13 +53,6 @@ impl Wanted {
     pub fn weighted(&self, inputs: &[f32]) -> (Vec<f32>, Vec<f32>) {
         (scaled(inputs, &self.weights), scaled(&self.values, &self.weights))
     }
-}
-
-fn read(checkpoint: &Checkpoint, id: TensorId) -> Result<Vec<f32>, ModelError> {
-    let rows = checkpoint.tensor(id)?;
-    let mut values = vec![0.0; rows.rows() * rows.row_len()];
-    rows.read(0..rows.rows(), &mut values)?;
-    Ok(values)
 }
 
 fn token_weights(scale: &[f32], hidden_size: usize) -> Vec<f32> {

@@ -34,6 +34,11 @@ pub fn effective_cores(clusters: &[(usize, f64)], threads: usize) -> f64 {
     sum.max(0.05)
 }
 
+/// By what the fixed cost of a layer grows with threads: cores all wait for each other after every step.
+pub fn waiting(on_cores: bool, threads: usize, power: f64) -> f64 {
+    if on_cores { (threads.max(1) as f64).powf(power) } else { 1.0 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::platform::{Kind, Platform, engine_class};
 use super::priors::Priors;
-use crate::cost::Machine;
+use crate::cost::{Machine, waiting};
 use crate::{FORMATS, WeightFormat};
 
 /// Constants that all runtimes of a device share.
@@ -160,6 +160,5 @@ pub fn bandwidth(platform: &Platform, shared: &Shared, threads: usize) -> f64 {
 
 /// Seconds per layer and token at a number of threads.
 pub fn fixed_per_layer(platform: &Platform, shared: &Shared, threads: usize) -> f64 {
-    let waiting = if platform.is_processor() { (threads.max(1) as f64).powf(shared.waiting) } else { 1.0 };
-    shared.fixed_per_layer.exp() * waiting
+    shared.fixed_per_layer.exp() * waiting(platform.is_processor(), threads, shared.waiting)
 }

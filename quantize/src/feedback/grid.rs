@@ -1,5 +1,7 @@
 //! What each type can store: its levels, and how scales and minima are kept.
 
+use std::marker::PhantomData;
+
 use secateur_model::TensorType;
 
 use super::four::{Four, FourFactor, added, cost_of, costs, solved, subtracted};
@@ -129,13 +131,9 @@ pub struct Steps {
     high: f32,
 }
 
-/// The uneven levels of IQ4_NL and IQ4_XS.
+/// Levels that rounding to nearest has, too.
 #[derive(Clone, Copy)]
-pub struct Iq4Levels;
-
-/// Twice the values of the four-bit float E2M1.
-#[derive(Clone, Copy)]
-pub struct E2m1Levels;
+pub struct Single<L>(PhantomData<L>);
 
 /// The patterns of four odd magnitudes of IQ3_S, each number with its sign.
 #[derive(Clone, Copy)]
@@ -158,37 +156,20 @@ impl LevelSet for Steps {
     }
 }
 
-impl LevelSet for Iq4Levels {
+impl<L: Levels + Copy> LevelSet for Single<L> {
     #[inline(always)]
     fn highest(self) -> f32 {
-        Iq4::HIGHEST
+        L::HIGHEST
     }
 
     #[inline(always)]
     fn nearest<V: Vector>(self, scaled: Eight<V>) -> Eight<V> {
-        Iq4::nearest(scaled)
+        L::nearest(scaled)
     }
 
     #[inline(always)]
     fn code<V: Vector>(self, scaled: Eight<V>) -> Eight<V> {
-        Iq4::code(scaled)
-    }
-}
-
-impl LevelSet for E2m1Levels {
-    #[inline(always)]
-    fn highest(self) -> f32 {
-        E2m1::HIGHEST
-    }
-
-    #[inline(always)]
-    fn nearest<V: Vector>(self, scaled: Eight<V>) -> Eight<V> {
-        E2m1::nearest(scaled)
-    }
-
-    #[inline(always)]
-    fn code<V: Vector>(self, scaled: Eight<V>) -> Eight<V> {
-        E2m1::code(scaled)
+        L::code(scaled)
     }
 }
 
@@ -276,9 +257,9 @@ pub enum AnyGrid {
     /// Sub-blocks of 16.
     Steps16(Grid<Steps>),
     /// Sub-blocks of 32.
-    Iq4(Grid<Iq4Levels>),
+    Iq4(Grid<Single<Iq4>>),
     /// Sub-blocks of 32.
-    E2m1(Grid<E2m1Levels>),
+    E2m1(Grid<Single<E2m1>>),
     /// Sub-blocks of 32.
     Patterns(Grid<PatternLevels>),
 }
@@ -306,9 +287,11 @@ impl AnyGrid {
             TensorType::Q3_K => {
                 Self::Steps16(super_symmetric(Steps { low: -4.0, high: 3.0 }, 16, &k_symmetric::Q3_K))
             }
-            TensorType::IQ4_XS => Self::Iq4(super_symmetric(Iq4Levels, 8, &k_symmetric::IQ4_XS)),
+            TensorType::IQ4_XS => {
+                Self::Iq4(super_symmetric(Single::<Iq4>(PhantomData), 8, &k_symmetric::IQ4_XS))
+            }
             TensorType::IQ4_NL => Self::Iq4(Grid {
-                levels: Iq4Levels,
+                levels: Single(PhantomData),
                 subs: 1,
                 scales: Scales::Half,
                 minima: Minima::None,
@@ -316,7 +299,7 @@ impl AnyGrid {
                 divisors: &[],
             }),
             TensorType::MXFP4 => Self::E2m1(Grid {
-                levels: E2m1Levels,
+                levels: Single(PhantomData),
                 subs: 1,
                 scales: Scales::Power,
                 minima: Minima::None,

@@ -21,9 +21,10 @@ use secateur_model::TensorType;
 
 use super::QuantizeError;
 use super::dispatch::has_avx2;
+use super::levels::{E2m1, Iq4};
 use super::vector::{Portable, Vector};
 use super::{encode_rows, result_bytes};
-use grid::{AnyGrid, E2m1Levels, Grid, Iq4Levels, LevelSet, PatternLevels, Steps};
+use grid::{AnyGrid, Grid, LevelSet, PatternLevels, Single, Steps};
 use group::{Group, ROWS};
 
 pub use problem::{Problem, ProblemError};
@@ -80,8 +81,8 @@ impl Job<'_> {
                 match grid {
                     AnyGrid::Steps32(grid) => self.round_with_avx2::<Steps, 32>(&grid, rows, out),
                     AnyGrid::Steps16(grid) => self.round_with_avx2::<Steps, 16>(&grid, rows, out),
-                    AnyGrid::Iq4(grid) => self.round_with_avx2::<Iq4Levels, 32>(&grid, rows, out),
-                    AnyGrid::E2m1(grid) => self.round_with_avx2::<E2m1Levels, 32>(&grid, rows, out),
+                    AnyGrid::Iq4(grid) => self.round_with_avx2::<Single<Iq4>, 32>(&grid, rows, out),
+                    AnyGrid::E2m1(grid) => self.round_with_avx2::<Single<E2m1>, 32>(&grid, rows, out),
                     AnyGrid::Patterns(grid) => self.round_with_avx2::<PatternLevels, 32>(&grid, rows, out),
                 }
             };
@@ -93,8 +94,8 @@ impl Job<'_> {
         match grid {
             AnyGrid::Steps32(grid) => self.round_anywhere::<Steps, 32>(&grid, rows, out),
             AnyGrid::Steps16(grid) => self.round_anywhere::<Steps, 16>(&grid, rows, out),
-            AnyGrid::Iq4(grid) => self.round_anywhere::<Iq4Levels, 32>(&grid, rows, out),
-            AnyGrid::E2m1(grid) => self.round_anywhere::<E2m1Levels, 32>(&grid, rows, out),
+            AnyGrid::Iq4(grid) => self.round_anywhere::<Single<Iq4>, 32>(&grid, rows, out),
+            AnyGrid::E2m1(grid) => self.round_anywhere::<Single<E2m1>, 32>(&grid, rows, out),
             AnyGrid::Patterns(grid) => self.round_anywhere::<PatternLevels, 32>(&grid, rows, out),
         }
     }

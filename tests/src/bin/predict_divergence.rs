@@ -77,10 +77,7 @@ fn differences(parent: &Checkpoint, child: &Checkpoint) -> Result<BTreeMap<Tenso
     for layer in 0..parent.spec.layers.len() {
         for id in MATRICES.map(|role| TensorId::in_layer(layer, role)) {
             let read = |checkpoint: &Checkpoint| -> Result<Vec<f32>, Failure> {
-                let rows = checkpoint.tensor(id)?;
-                let mut values = vec![0.0; rows.rows() * rows.row_len()];
-                rows.read(0..rows.rows(), &mut values)?;
-                Ok(values)
+                Ok(checkpoint.tensor(id)?.read_all()?)
             };
             let change: Vec<f32> =
                 read(child)?.iter().zip(read(parent)?).map(|(after, before)| after - before).collect();
