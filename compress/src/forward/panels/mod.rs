@@ -1,21 +1,16 @@
-//! Matrix products on processors with AVX2: weights laid out once as the product reads them, so that no pass packs them again.
+//! Matrix products on processors with AVX2 or AVX-512: weights laid out once as the product reads them, so that no pass packs them again.
 //!
 //! The `gemm` crate, which candle calls, packs both sides anew for every product, and its threads wait for each other in between. Here
 //! weights stay as they are while many texts pass, and tasks are independent. `bench-forward` measures the whole pass.
 
-use std::arch::x86_64::{
-    _MM_HINT_T1, _mm_prefetch, _mm256_broadcast_ss, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_setzero_ps,
-    _mm256_storeu_ps,
-};
+mod kernel;
+
+use std::arch::x86_64::{__m256, __m512};
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-/// Outputs side by side in a panel: two vectors.
-const PANEL: usize = 16;
-
-/// Tokens that a kernel takes at a time: with two vectors each, 12 of the 16 registers hold sums.
-const ROWS: usize = 6;
+use kernel::{MOST_TOKENS, PANEL, PanelRow, Tile, fetched, kernel_of};
 
 /// Tokens of one task: few enough that their inputs stay in the second cache while all panels pass.
 const TASK_ROWS: usize = 66;
@@ -49,6 +44,15 @@ struct Target(*mut f32);
 unsafe impl Send for Target {}
 // SAFETY: as above.
 unsafe impl Sync for Target {}
+
+/// A part of a product.
+#[derive(Clone)]
+struct Task<'a> {
+    tokens: Range<usize>,
+    panels: Range<usize>,
+    bias: Option<&'a [f32]>,
+    target: Target,
+}
 
 impl Panels {
     /// Whether this processor has the instructions.
@@ -109,28 +113,45 @@ impl Panels {
             let (block, across) = (task / tasks_across, task % tasks_across);
             let tokens = block * rows..((block + 1) * rows).min(tokens);
             let panels = across * panels_of_task..((across + 1) * panels_of_task).min(panels);
-            // SAFETY: `new` found the instructions. The output has room for `tokens` times `out_features` numbers, and each of its rows and
-            // panels belongs to one task.
-            unsafe { self.task(input, tokens, panels, bias, target) }
+            let task = Task { tokens, panels, bias, target };
+            // SAFETY: `new` found the instructions of AVX2, and these are found here. The output has room for `tokens` times `out_features`
+            // numbers, and each of its rows and panels belongs to one task.
+            unsafe {
+                if is_x86_feature_detected!("avx512f") {
+                    self.task_with_avx512(input, task);
+                } else {
+                    self.task_with_avx2(input, task);
+                }
+            }
         });
         // SAFETY: the tasks have written each number.
         unsafe { output.set_len(tokens * self.out_features) };
         output
     }
 
+    /// # Safety
+    /// As [`task`](Self::task).
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn task_with_avx2(&self, input: &[f32], task: Task) {
+        // SAFETY: the caller's.
+        unsafe { self.task::<[__m256; 2]>(input, task) }
+    }
+
+    /// # Safety
+    /// As [`task`](Self::task).
+    #[target_feature(enable = "avx512f")]
+    unsafe fn task_with_avx512(&self, input: &[f32], task: Task) {
+        // SAFETY: the caller's.
+        unsafe { self.task::<__m512>(input, task) }
+    }
+
     /// The product of some tokens with some panels.
     ///
     /// # Safety
-    /// The processor has AVX2 and FMA; `target` has room for these rows of `out_features` numbers; nobody else uses these columns of them.
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn task(
-        &self,
-        input: &[f32],
-        tokens: Range<usize>,
-        panels: Range<usize>,
-        bias: Option<&[f32]>,
-        target: Target,
-    ) {
+    /// The processor has the instructions of `R`; the target has room for these rows of `out_features` numbers; nobody else uses these columns of them.
+    #[inline(always)]
+    unsafe fn task<R: PanelRow>(&self, input: &[f32], task: Task) {
+        let Task { tokens, panels, bias, target } = task;
         let Self { in_features, out_features, .. } = *self;
         let depth = in_features.div_ceil(in_features.div_ceil(DEPTH).max(1)).max(1);
         let stride = depth + GAP;
@@ -144,23 +165,23 @@ impl Panels {
                 let weights = self.part(panel, start, depth);
                 let mut next = self.part((panel + 1).min(panels.end - 1), start, depth).as_ptr();
                 let columns = PANEL.min(out_features - panel * PANEL);
-                for (group, rows) in rows.chunks(ROWS * stride).enumerate() {
+                for (group, rows) in rows.chunks(R::TOKENS * stride).enumerate() {
                     let count = rows.len() / stride;
-                    let first_token = tokens.start + group * ROWS;
+                    let first_token = tokens.start + group * R::TOKENS;
                     // SAFETY: the row and the column are inside the target.
                     let out = unsafe { target.0.add(first_token * out_features + panel * PANEL) };
                     let begin = start == 0;
                     let tile = if columns == PANEL {
                         Tile { out, stride: out_features, begin }
                     } else {
-                        let mut edge = [0.0; ROWS * PANEL];
+                        let mut edge = [0.0; MOST_TOKENS * PANEL];
                         if !begin {
                             // SAFETY: an earlier round wrote these columns of these rows.
                             unsafe { copy(out, out_features, edge.as_mut_ptr(), PANEL, count, columns) };
                         }
                         // SAFETY: `edge` has room for a whole tile, of which the columns inside the target are copied.
                         unsafe {
-                            kernel_of(
+                            kernel_of::<R>(
                                 count,
                                 weights,
                                 rows,
@@ -173,8 +194,8 @@ impl Panels {
                         continue;
                     };
                     // SAFETY: the tile is `count` rows of 16 columns inside the target; there are `count` rows of `depth` inputs.
-                    unsafe { kernel_of(count, weights, rows, stride, next, tile) };
-                    next = next.wrapping_add(depth / PREFETCH_STEPS * LINE);
+                    unsafe { kernel_of::<R>(count, weights, rows, stride, next, tile) };
+                    next = next.wrapping_add(fetched(depth));
                 }
             }
         }
@@ -199,16 +220,6 @@ impl Panels {
     }
 }
 
-/// Sums of a few tokens for one panel.
-#[derive(Clone, Copy)]
-struct Tile {
-    out: *mut f32,
-    /// From one row to the next.
-    stride: usize,
-    /// Nothing has been summed up before.
-    begin: bool,
-}
-
 /// Copies a table of `rows` by `columns`.
 ///
 /// # Safety
@@ -229,107 +240,22 @@ unsafe fn copy(
     }
 }
 
-/// Inputs for each cache line of the next panel that is fetched ahead.
-const PREFETCH_STEPS: usize = 8;
-
-/// Numbers in a cache line.
-const LINE: usize = 16;
-
-/// The kernel for `count` rows.
-///
-/// # Safety
-/// As [`kernel`].
-#[target_feature(enable = "avx2,fma")]
-#[inline]
-unsafe fn kernel_of(
-    count: usize,
-    weights: &[f32],
-    rows: &[f32],
-    stride: usize,
-    next: *const f32,
-    tile: Tile,
-) {
-    // SAFETY: the caller's.
-    unsafe {
-        match count {
-            1 => kernel::<1>(weights, rows, stride, next, tile),
-            2 => kernel::<2>(weights, rows, stride, next, tile),
-            3 => kernel::<3>(weights, rows, stride, next, tile),
-            4 => kernel::<4>(weights, rows, stride, next, tile),
-            5 => kernel::<5>(weights, rows, stride, next, tile),
-            _ => kernel::<ROWS>(weights, rows, stride, next, tile),
-        }
-    }
-}
-
-/// Adds up `N` rows of inputs with one panel, `[depth, 16]`, while the lines at `next` are fetched.
-///
-/// # Safety
-/// `rows` holds `N` rows of at least `depth` numbers, `stride` apart; the tile has `N` rows of 16 numbers. `next` may be any address: fetching
-/// ahead never fails.
-#[target_feature(enable = "avx2,fma")]
-#[inline]
-unsafe fn kernel<const N: usize>(
-    weights: &[f32],
-    rows: &[f32],
-    stride: usize,
-    mut next: *const f32,
-    tile: Tile,
-) {
-    debug_assert!(rows.len() >= N * stride && stride >= weights.len() / PANEL);
-    let Tile { out, stride: out_stride, begin } = tile;
-    let mut sums = [[_mm256_setzero_ps(); 2]; N];
-    // SAFETY: all addresses are inside the tile, the rows and the panel.
-    unsafe {
-        if !begin {
-            for (row, sums) in sums.iter_mut().enumerate() {
-                sums[0] = _mm256_loadu_ps(out.add(row * out_stride));
-                sums[1] = _mm256_loadu_ps(out.add(row * out_stride + 8));
-            }
-        }
-        let rows = rows.as_ptr();
-        let mut input = 0;
-        let mut steps = weights.chunks_exact(PREFETCH_STEPS * PANEL);
-        let mut step = |weights: &[f32], sums: &mut [[_; 2]; N]| {
-            let weights = weights.as_ptr();
-            let (left, right) = (_mm256_loadu_ps(weights), _mm256_loadu_ps(weights.add(8)));
-            for (row, sums) in sums.iter_mut().enumerate() {
-                let value = _mm256_broadcast_ss(&*rows.add(row * stride + input));
-                sums[0] = _mm256_fmadd_ps(value, left, sums[0]);
-                sums[1] = _mm256_fmadd_ps(value, right, sums[1]);
-            }
-            input += 1;
-        };
-        for weights in &mut steps {
-            _mm_prefetch::<_MM_HINT_T1>(next.cast());
-            next = next.wrapping_add(LINE);
-            for index in 0..PREFETCH_STEPS {
-                step(&weights[index * PANEL..][..PANEL], &mut sums);
-            }
-        }
-        for weights in steps.remainder().chunks_exact(PANEL) {
-            step(weights, &mut sums);
-        }
-        for (row, sums) in sums.iter().enumerate() {
-            _mm256_storeu_ps(out.add(row * out_stride), sums[0]);
-            _mm256_storeu_ps(out.add(row * out_stride + 8), sums[1]);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Sums in `f64`, one by one.
-    fn plain(input: &[f32], weight: &[f32], bias: &[f32], in_features: usize) -> Vec<f64> {
-        let dot =
-            |x: &[f32], w: &[f32]| x.iter().zip(w).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum::<f64>();
+    /// Sums in `f64`, one by one, and those of magnitudes.
+    fn plain(input: &[f32], weight: &[f32], bias: &[f32], in_features: usize) -> Vec<(f64, f64)> {
+        let dot = |x: &[f32], w: &[f32], bias: f32| {
+            let start = (f64::from(bias), f64::from(bias.abs()));
+            x.iter()
+                .zip(w)
+                .map(|(x, w)| f64::from(*x) * f64::from(*w))
+                .fold(start, |(sum, size), product| (sum + product, size + product.abs()))
+        };
         let rows = input.chunks_exact(in_features);
-        rows.flat_map(|x| {
-            weight.chunks_exact(in_features).zip(bias).map(move |(w, bias)| dot(x, w) + f64::from(*bias))
-        })
-        .collect()
+        rows.flat_map(|x| weight.chunks_exact(in_features).zip(bias).map(move |(w, bias)| dot(x, w, *bias)))
+            .collect()
     }
 
     fn numbers(count: usize, seed: usize) -> Vec<f32> {
@@ -348,14 +274,34 @@ mod tests {
                 let product = panels.product(&input, Some(&bias));
                 let expected = plain(&input, &weight, &bias, in_features);
                 assert_eq!(product.len(), expected.len());
-                for (value, expected) in product.iter().zip(expected) {
+                // rounding errors as a random walk ("A New Approach to Probabilistic Rounding Error Analysis", Higham and Mary 2019)
+                let unit = f64::from(f32::EPSILON) * ((in_features + 1) as f64).sqrt();
+                for (value, (expected, size)) in product.iter().zip(expected) {
                     let error = (f64::from(*value) - expected).abs();
-                    assert!(
-                        error < 4e-6 * (in_features as f64).sqrt(),
-                        "{tokens} {in_features} {out_features}: {error}"
-                    );
+                    assert!(error <= unit * size, "{tokens} {in_features} {out_features}: {error}");
                 }
             }
+        }
+    }
+
+    /// Sums are made in one order, so wider registers change no bit; what runs with AVX-512 runs here with plain numbers.
+    #[test]
+    fn registers_of_any_width_give_the_same_bits() {
+        for (tokens, in_features, out_features) in [(1, 9, 16), (13, 40, 40), (66, 1030, 21), (57, 8, 5)] {
+            let (input, weight) = (numbers(tokens * in_features, 1), numbers(out_features * in_features, 2));
+            let bias = numbers(out_features, 3);
+            let Some(panels) = Panels::new(&weight, in_features) else { return };
+            let mut plain = vec![0.0; tokens * out_features];
+            let target = Target(plain.as_mut_ptr());
+            let task = Task {
+                tokens: 0..tokens,
+                panels: 0..out_features.div_ceil(PANEL),
+                bias: Some(&bias),
+                target,
+            };
+            // SAFETY: plain numbers need no instructions, and the whole target belongs to this task.
+            unsafe { panels.task::<kernel::tests::Plain>(&input, task) };
+            assert_eq!(panels.product(&input, Some(&bias)), plain);
         }
     }
 
