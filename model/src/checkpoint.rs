@@ -142,9 +142,7 @@ impl Checkpoint {
     pub fn open_tensors(path: &Path) -> Result<Self, ModelError> {
         let is_gguf = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
         if is_gguf && path.is_file() {
-            let mut gguf = Gguf::open(path)?;
-            gguf.metadata.remove("tokenizer.ggml.model");
-            return Self::from_gguf(path, gguf);
+            return Self::from_gguf(path, Gguf::open_wanted(path, |key| !key.starts_with("tokenizer."))?);
         }
         Self::open(path)
     }

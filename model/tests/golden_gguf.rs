@@ -123,6 +123,30 @@ fn another_alignment_is_read_and_written_byte_for_byte() {
 }
 
 #[test]
+fn what_is_not_wanted_is_passed_over() {
+    for name in ["version3.gguf", "split-00002-of-00003.gguf"] {
+        let model =
+            Gguf::open_wanted(&golden(name), |key| key == "scalar.string" || key.starts_with("split."))
+                .unwrap();
+        let values: Vec<_> = model.metadata.iter().collect();
+        assert_eq!(values, [("scalar.string", &MetadataValue::from("▁é\0 "))]);
+        let whole = Gguf::open(&golden(name)).unwrap();
+        assert_eq!(model.tensors, whole.tensors);
+    }
+    let bytes = std::fs::read(golden("version3.gguf")).unwrap();
+    let header = GgufHeader::read_wanted(&bytes[..], bytes.len() as u64, |_| false).unwrap();
+    for length in 0..header.data_offset as usize {
+        let part = &bytes[..length];
+        assert!(GgufHeader::read_wanted(part, length as u64, |_| false).is_err(), "{length}");
+        // a file that became shorter while it was read
+        assert!(
+            GgufHeader::read_wanted(part, bytes.len() as u64, |_| false).is_err()
+                || length + 32 > header.data_offset as usize
+        );
+    }
+}
+
+#[test]
 fn any_part_of_a_split_model_opens_the_model() {
     for part in 1..=3 {
         let model = Gguf::open(&golden(&format!("split-0000{part}-of-00003.gguf"))).unwrap();

@@ -119,6 +119,8 @@ fn gguf() {
         include_bytes!("../../tests/golden/gguf/split-00002-of-00003.gguf"),
     ];
     attack(b"GGUF\x03\0\0\0", &good, |bytes| GgufHeader::parse(bytes).is_ok());
+    let passed_over = |bytes: &[u8]| GgufHeader::read_wanted(bytes, bytes.len() as u64, |_| false).is_ok();
+    attack(b"GGUF\x03\0\0\0", &good, passed_over);
 }
 
 fn safetensors() {

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use rayon::prelude::*;
+
 use crate::profile::{Profile, ProfileError};
 
 include!("../data/devices/embedded.rs");
@@ -16,7 +18,7 @@ pub fn ids() -> impl Iterator<Item = &'static str> {
 /// # Errors
 /// None that the tests have not seen.
 pub fn all() -> Result<Vec<Profile>, ProfileError> {
-    EMBEDDED.iter().map(|(id, text)| Profile::from_yaml(id, text)).collect()
+    EMBEDDED.par_iter().map(|(id, text)| Profile::from_yaml(id, text)).collect()
 }
 
 /// The profile with this id, or in this file.

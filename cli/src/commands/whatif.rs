@@ -1,6 +1,7 @@
 //! `secateur whatif`
 
 use anyhow::Context;
+use rayon::prelude::*;
 use secateur_model::types::TypeChoice;
 use secateur_profiles::cost::{Bound, CacheType, Machine, Workload};
 use secateur_profiles::estimate::{advice, estimate, machine};
@@ -27,15 +28,13 @@ pub enum WhatIfError {
 
 /// Estimates every combination that was asked for.
 pub fn run(arguments: &WhatIfArguments, console: &Console) -> anyhow::Result<Exit> {
-    let profiles = load_profiles(&arguments.profiles)?;
     let choices = type_choices(&arguments.types)?;
-    let model = match (&arguments.model, arguments.params) {
-        (Some(model), _) if choices.is_empty() => CostModel::open_as_stored(model, console)?,
-        (Some(model), _) => CostModel::open(model, console)?,
-        (None, Some(parameters)) => CostModel::of_parameters(parameters),
-        // clap asks for one of them
-        (None, None) => return Ok(Exit::Usage),
-    };
+    // side by side, since these two are most of the time until the answer
+    let (profiles, model) =
+        rayon::join(|| load_profiles(&arguments.profiles), || open(arguments, &choices, console));
+    let profiles = profiles?;
+    // clap asks for a model or a size
+    let Some(model) = model? else { return Ok(Exit::Usage) };
     let contexts = contexts(&arguments.context, &model)?;
     let image = arguments.image.map(|(width, height)| image_rows(width, height));
     let relaxed = image.as_ref().and_then(|rows| rows.first()).map_or(0, |row| row.tokens);
@@ -59,17 +58,27 @@ pub fn run(arguments: &WhatIfArguments, console: &Console) -> anyhow::Result<Exi
     Ok(if missed { Exit::BudgetMissed } else { Exit::Done })
 }
 
+/// What is asked about; `None` if nothing is.
+fn open(
+    arguments: &WhatIfArguments,
+    choices: &[TypeChoice],
+    console: &Console,
+) -> anyhow::Result<Option<CostModel>> {
+    Ok(match (&arguments.model, arguments.params) {
+        (Some(model), _) if choices.is_empty() => Some(CostModel::open_as_stored(model, console)?),
+        (Some(model), _) => Some(CostModel::open(model, console)?),
+        (None, parameters) => parameters.map(CostModel::of_parameters),
+    })
+}
+
 /// The profiles that names ask for; `all` asks for every embedded one.
 pub fn load_profiles(names: &[String]) -> Result<Vec<Profile>, ProfileError> {
-    let mut profiles = Vec::new();
-    for name in names {
-        if name == "all" {
-            profiles.extend(library::all()?);
-        } else {
-            profiles.push(library::find(name)?);
-        }
-    }
-    Ok(profiles)
+    let load = |name: &String| {
+        if name == "all" { library::all() } else { library::find(name).map(|profile| vec![profile]) }
+    };
+    let loaded: Vec<Result<Vec<Profile>, ProfileError>> = names.par_iter().map(load).collect();
+    // the error of the first wrong name, whichever was found first
+    Ok(loaded.into_iter().collect::<Result<Vec<_>, _>>()?.concat())
 }
 
 /// Tokens of a prompt when nobody says.

@@ -28,10 +28,18 @@ impl Gguf {
     /// # Errors
     /// When a file is missing, is not GGUF or is wrong in any way; see [`GgufError`].
     pub fn open(path: &Path) -> Result<Self, ModelError> {
-        let (file, mut header) = open_header(path)?;
+        Self::open_wanted(path, |_| true)
+    }
+
+    /// The same without the keys that are not wanted: their values stay unread.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), but for what is wrong inside such a value.
+    pub fn open_wanted(path: &Path, is_wanted: fn(&str) -> bool) -> Result<Self, ModelError> {
+        let (file, mut header) = open_header(path, is_wanted)?;
         let part = split::part_of(&header.metadata, path).map_err(|source| at(path, source))?;
         if let Some(part) = part {
-            return part.open_all(path);
+            return part.open_all(path, is_wanted);
         }
         let mut model = Self::without_tensors(&mut header);
         let number = model.files.push_disk(path.to_owned(), file);
@@ -78,8 +86,11 @@ impl Gguf {
     }
 }
 
-/// Opens a file and reads its header.
-pub(super) fn open_header(path: &Path) -> Result<(File, GgufHeader), ModelError> {
+/// Opens a file and reads its header, of the metadata what is wanted.
+pub(super) fn open_header(
+    path: &Path,
+    is_wanted: fn(&str) -> bool,
+) -> Result<(File, GgufHeader), ModelError> {
     let unreadable = |source| ModelError::Io { path: path.to_owned(), source };
     // before opening: a pipe would block there
     if !fs::metadata(path).map_err(unreadable)?.is_file() {
@@ -87,8 +98,8 @@ pub(super) fn open_header(path: &Path) -> Result<(File, GgufHeader), ModelError>
     }
     let file = File::open(path).map_err(unreadable)?;
     let file_bytes = file.metadata().map_err(unreadable)?.len();
-    let header = GgufHeader::read(BufReader::with_capacity(1 << 18, &file), file_bytes)
-        .map_err(|source| at(path, source))?;
+    let reader = BufReader::with_capacity(1 << 18, &file);
+    let header = GgufHeader::read_wanted(reader, file_bytes, is_wanted).map_err(|source| at(path, source))?;
     Ok((file, header))
 }
 

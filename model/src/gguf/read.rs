@@ -3,7 +3,7 @@
 //! Every count is compared with the bytes that are left before anything is allocated for it, and memory grows only
 //! with bytes that were really read.
 
-use std::io::Read;
+use std::io::BufRead;
 
 use super::header::{alignment, check_unique, tensor_bytes};
 use super::{
@@ -30,17 +30,28 @@ impl GgufHeader {
         Self::read(file, file.len() as u64)
     }
 
-    /// Reads the header from the start of a file of `file_bytes` bytes, and nothing behind it. A file should be
-    /// buffered: headers are read in many small pieces.
+    /// Reads the header from the start of a file of `file_bytes` bytes, and nothing behind it.
     ///
     /// # Errors
     /// As [`GgufHeader::parse`], and when reading fails.
-    pub fn read(reader: impl Read, file_bytes: u64) -> Result<Self, GgufError> {
+    pub fn read(reader: impl BufRead, file_bytes: u64) -> Result<Self, GgufError> {
+        Self::read_wanted(reader, file_bytes, |_| true)
+    }
+
+    /// The same without the keys that are not wanted: their values are passed over unread.
+    ///
+    /// # Errors
+    /// As [`GgufHeader::read`], but for what is wrong inside such a value.
+    pub fn read_wanted(
+        reader: impl BufRead,
+        file_bytes: u64,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Result<Self, GgufError> {
         let mut source = Source { reader, place: Place::Start, position: 0, file_bytes };
         let version = read_version(&mut source)?;
         let tensor_count = source.u64()?;
         let key_count = source.u64()?;
-        let metadata = read_metadata(&mut source, key_count)?;
+        let metadata = read_metadata(&mut source, key_count, is_wanted)?;
         let alignment = alignment(&metadata)?;
         let tensors = read_tensors(&mut source, tensor_count)?;
         // saturation leads to "outside the file" below
@@ -83,7 +94,7 @@ impl GgufHeader {
     }
 }
 
-fn read_version<R: Read>(source: &mut Source<R>) -> Result<u32, GgufError> {
+fn read_version<R: BufRead>(source: &mut Source<R>) -> Result<u32, GgufError> {
     let magic = source.array()?;
     if magic != MAGIC {
         return Err(GgufError::NotGguf { found: magic });
@@ -97,7 +108,11 @@ fn read_version<R: Read>(source: &mut Source<R>) -> Result<u32, GgufError> {
     }
 }
 
-fn read_metadata<R: Read>(source: &mut Source<R>, count: u64) -> Result<Metadata, GgufError> {
+fn read_metadata<R: BufRead>(
+    source: &mut Source<R>,
+    count: u64,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Result<Metadata, GgufError> {
     source.check_count("metadata keys", count, LEAST_KEY_BYTES)?;
     let mut metadata = Metadata::new();
     for index in 0..count {
@@ -110,13 +125,18 @@ fn read_metadata<R: Read>(source: &mut Source<R>, count: u64) -> Result<Metadata
             return Err(GgufError::DuplicateKey { key });
         }
         source.place = Place::Value(key.clone());
+        if !is_wanted(&key) {
+            let value_type = read_value_type(source, &key)?;
+            pass_over(source, &key, value_type, 0)?;
+            continue;
+        }
         let value = read_value(source, &key)?;
         metadata.set(key, value);
     }
     Ok(metadata)
 }
 
-fn read_value<R: Read>(source: &mut Source<R>, key: &str) -> Result<MetadataValue, GgufError> {
+fn read_value<R: BufRead>(source: &mut Source<R>, key: &str) -> Result<MetadataValue, GgufError> {
     Ok(match read_value_type(source, key)? {
         ValueType::U8 => MetadataValue::U8(u8::from_le_bytes(source.array()?)),
         ValueType::I8 => MetadataValue::I8(i8::from_le_bytes(source.array()?)),
@@ -134,13 +154,17 @@ fn read_value<R: Read>(source: &mut Source<R>, key: &str) -> Result<MetadataValu
     })
 }
 
-fn read_value_type<R: Read>(source: &mut Source<R>, key: &str) -> Result<ValueType, GgufError> {
+fn read_value_type<R: BufRead>(source: &mut Source<R>, key: &str) -> Result<ValueType, GgufError> {
     let id = source.u32()?;
     ValueType::from_id(id).ok_or_else(|| GgufError::UnknownValueType { key: key.to_owned(), id })
 }
 
 /// Reads an array; `depth` counts the arrays around and including this one.
-fn read_array<R: Read>(source: &mut Source<R>, key: &str, depth: usize) -> Result<MetadataArray, GgufError> {
+fn read_array<R: BufRead>(
+    source: &mut Source<R>,
+    key: &str,
+    depth: usize,
+) -> Result<MetadataArray, GgufError> {
     if depth > MAX_ARRAY_DEPTH {
         return Err(GgufError::NestedTooDeep { key: key.to_owned(), limit: MAX_ARRAY_DEPTH });
     }
@@ -179,6 +203,37 @@ fn read_array<R: Read>(source: &mut Source<R>, key: &str, depth: usize) -> Resul
     })
 }
 
+/// Goes behind a value; `depth` counts the arrays around it.
+fn pass_over<R: BufRead>(
+    source: &mut Source<R>,
+    key: &str,
+    value_type: ValueType,
+    depth: usize,
+) -> Result<(), GgufError> {
+    match value_type {
+        ValueType::String => {
+            let length = source.u64()?;
+            source.pass(length)
+        }
+        ValueType::Array if depth == MAX_ARRAY_DEPTH => {
+            Err(GgufError::NestedTooDeep { key: key.to_owned(), limit: MAX_ARRAY_DEPTH })
+        }
+        ValueType::Array => {
+            let element_type = read_value_type(source, key)?;
+            let count = source.u64()?;
+            source.check_count("array elements", count, element_type.least_bytes())?;
+            match element_type {
+                ValueType::String | ValueType::Array => {
+                    (0..count).try_for_each(|_| pass_over(source, key, element_type, depth + 1))
+                }
+                // cannot overflow: the count was compared with what is left
+                number => source.pass(count * number.least_bytes()),
+            }
+        }
+        number => source.pass(number.least_bytes()),
+    }
+}
+
 fn to_bool(byte: u8, key: &str) -> Result<bool, GgufError> {
     match byte {
         0 => Ok(false),
@@ -187,7 +242,7 @@ fn to_bool(byte: u8, key: &str) -> Result<bool, GgufError> {
     }
 }
 
-fn read_tensors<R: Read>(source: &mut Source<R>, count: u64) -> Result<Vec<TensorInfo>, GgufError> {
+fn read_tensors<R: BufRead>(source: &mut Source<R>, count: u64) -> Result<Vec<TensorInfo>, GgufError> {
     source.check_count("tensors", count, LEAST_TENSOR_BYTES)?;
     let mut tensors = Vec::new();
     for index in 0..count {
@@ -199,7 +254,7 @@ fn read_tensors<R: Read>(source: &mut Source<R>, count: u64) -> Result<Vec<Tenso
     Ok(tensors)
 }
 
-fn read_tensor<R: Read>(source: &mut Source<R>, name: String) -> Result<TensorInfo, GgufError> {
+fn read_tensor<R: BufRead>(source: &mut Source<R>, name: String) -> Result<TensorInfo, GgufError> {
     let dimension_count = source.u32()?;
     if dimension_count as usize > MAX_DIMENSIONS {
         return Err(GgufError::DimensionCount { name, found: dimension_count.into() });
@@ -225,7 +280,7 @@ struct Source<R> {
     file_bytes: u64,
 }
 
-impl<R: Read> Source<R> {
+impl<R: BufRead> Source<R> {
     fn remaining(&self) -> u64 {
         self.file_bytes - self.position
     }
@@ -257,6 +312,22 @@ impl<R: Read> Source<R> {
         let mut bytes = [0; N];
         self.reader.read_exact(&mut bytes)?;
         Ok(bytes)
+    }
+
+    /// Goes `count` bytes on.
+    fn pass(&mut self, count: u64) -> Result<(), GgufError> {
+        self.advance(count)?;
+        let mut left = count;
+        while left > 0 {
+            let buffered = self.reader.fill_buf()?.len() as u64;
+            if buffered == 0 {
+                return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+            }
+            let passed = left.min(buffered);
+            self.reader.consume(passed as usize);
+            left -= passed;
+        }
+        Ok(())
     }
 
     fn u32(&mut self) -> Result<u32, GgufError> {

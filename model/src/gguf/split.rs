@@ -48,10 +48,10 @@ fn ending(number: u64, count: u64) -> String {
 
 impl Part {
     /// Opens all parts; `opened` is the one that was asked for.
-    pub(super) fn open_all(&self, opened: &Path) -> Result<Gguf, ModelError> {
-        let mut model = self.open_first(opened)?;
+    pub(super) fn open_all(&self, opened: &Path, is_wanted: fn(&str) -> bool) -> Result<Gguf, ModelError> {
+        let mut model = self.open_first(opened, is_wanted)?;
         for number in 1..self.count {
-            let (path, file, header) = self.open_one(number, opened)?;
+            let (path, file, header) = self.open_one(number, opened, is_wanted)?;
             let file_number = model.files.push_disk(path, file);
             model.add_tensors(header, file_number);
         }
@@ -65,20 +65,25 @@ impl Part {
     }
 
     /// Opens the first part, the one with the metadata of the model.
-    fn open_first(&self, opened: &Path) -> Result<Gguf, ModelError> {
-        let (path, file, mut header) = self.open_one(0, opened)?;
+    fn open_first(&self, opened: &Path, is_wanted: fn(&str) -> bool) -> Result<Gguf, ModelError> {
+        let (path, file, mut header) = self.open_one(0, opened, is_wanted)?;
         let mut model = Gguf::without_tensors(&mut header);
         let file_number = model.files.push_disk(path, file);
         model.add_tensors(header, file_number);
         Ok(model)
     }
 
-    fn open_one(&self, number: u64, opened: &Path) -> Result<(PathBuf, File, GgufHeader), ModelError> {
+    fn open_one(
+        &self,
+        number: u64,
+        opened: &Path,
+        is_wanted: fn(&str) -> bool,
+    ) -> Result<(PathBuf, File, GgufHeader), ModelError> {
         let path = self.path(number);
         if !path.exists() {
             return Err(at(opened, GgufError::MissingPart { part: path }));
         }
-        let (file, header) = open_header(&path)?;
+        let (file, header) = open_header(&path, is_wanted)?;
         self.check_kin(&header, number, &path, opened)?;
         Ok((path, file, header))
     }

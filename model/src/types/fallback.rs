@@ -26,12 +26,17 @@ mod tests {
 
     #[test]
     fn rows_of_576_take_what_llama_quantize_gives_them() {
-        let taken =
-            [TensorType::Q2_K, TensorType::Q4_K, TensorType::Q5_K, TensorType::Q6_K, TensorType::Q4_0]
-                .map(|asked| fallback(asked, 576));
-        let expected =
-            [TensorType::Q4_0, TensorType::Q5_0, TensorType::Q5_1, TensorType::Q8_0, TensorType::Q4_0];
-        assert_eq!(taken, expected);
+        for (asked, taken) in [
+            (TensorType::Q2_K, TensorType::Q4_0),
+            (TensorType::Q4_K, TensorType::Q5_0),
+            (TensorType::Q5_K, TensorType::Q5_1),
+            (TensorType::Q6_K, TensorType::Q8_0),
+            (TensorType::Q4_0, TensorType::Q4_0),
+            (TensorType::IQ3_S, TensorType::IQ4_NL),
+            (TensorType::IQ4_XS, TensorType::IQ4_NL),
+        ] {
+            assert_eq!(fallback(asked, 576), taken);
+        }
     }
 
     #[test]
