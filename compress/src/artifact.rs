@@ -9,6 +9,7 @@ use secateur_model::plan::{HfPlan, Plan};
 use secateur_model::{Checkpoint, HubSource};
 use secateur_reports::checks::Check;
 use secateur_reports::report::Device;
+use secateur_reports::search::SearchRecord;
 use serde::{Deserialize, Serialize};
 
 use crate::apply::write_gguf;
@@ -120,6 +121,8 @@ pub struct Execution<'a> {
     pub max_divergence: Option<f64>,
     /// What the artifact costs on a device, for the report.
     pub device: Option<&'a Device>,
+    /// What was searched through, for the report.
+    pub search: Option<&'a SearchRecord>,
 }
 
 /// Carries out a plan: writes the artifact beside its place, checks it, measures it, moves it there. `seed` is recorded.
@@ -181,6 +184,7 @@ pub fn compress(
         seed: execution.seed,
         checks: &checks,
         device: execution.device,
+        search: execution.search,
         sources: &sources,
         quality: quality.as_ref(),
         distances: &distances,

@@ -4,6 +4,7 @@ use secateur_model::plan::{Plan, TensorPlan};
 use secateur_model::{Checkpoint, Role};
 use secateur_reports::checks::Check;
 use secateur_reports::report::{Device, Loss, Report, Sample, TensorFate, Totals};
+use secateur_reports::search::SearchRecord;
 
 use crate::artifact::SourceFile;
 use crate::measure::Estimate;
@@ -19,6 +20,7 @@ pub(crate) struct Told<'a> {
     pub seed: u64,
     pub checks: &'a [Check],
     pub device: Option<&'a Device>,
+    pub search: Option<&'a SearchRecord>,
     pub sources: &'a [SourceFile],
     pub quality: Option<&'a Quality>,
     pub distances: &'a [TensorDistance],
@@ -38,6 +40,7 @@ impl Told<'_> {
             loss: self.quality.map(loss),
             device: self.device.cloned(),
             expected_divergence: self.plan.damage(),
+            search: self.search.cloned(),
             tensors: self.tensors(),
             remarks: self.remarks(),
             provenance: self.provenance(),

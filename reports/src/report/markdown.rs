@@ -23,6 +23,9 @@ impl Report {
             let causes = Format::Markdown.render(&device.causes);
             let _ = write!(text, "\n{causes}\n{}\n", escaped_markdown(&device.remark));
         }
+        if let Some(search) = &self.search {
+            section(&mut text, "What was weighed against it", &search.table());
+        }
         section(&mut text, "Where the bytes went", &self.roles());
         if let Some(loss) = &self.loss {
             let _ = write!(

@@ -1,12 +1,14 @@
 //! The report that every artifact carries: one record, as a page and as Markdown.
 
 mod device;
+mod front;
 mod heat_map;
 mod markdown;
 mod page;
 mod tables;
 
 use crate::checks::Check;
+use crate::search::SearchRecord;
 
 /// What a run did, with everything that the report tells. It holds no times, so that the same run leaves the same report.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +31,8 @@ pub struct Report {
     pub device: Option<Device>,
     /// The divergence that the choice of types expects; an estimate.
     pub expected_divergence: Option<f64>,
+    /// What was searched through, if the plan was searched.
+    pub search: Option<SearchRecord>,
     /// Every tensor, in the order of the file.
     pub tensors: Vec<TensorFate>,
     /// Prompts that both have continued.
@@ -194,6 +198,7 @@ pub(crate) mod tests {
             loss: None,
             device: None,
             expected_divergence: Some(0.01),
+            search: None,
             tensors,
             samples: vec![Sample {
                 prompt: "Once".into(),

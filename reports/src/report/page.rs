@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::front::front;
 use super::{Report, Sample};
 use crate::format::html::{page, table};
 
@@ -23,6 +24,10 @@ impl Report {
                 (table(&device.costs))
                 (table(&device.causes))
                 p class="soft" { (device.remark) }
+            }
+            @if let Some(search) = &self.search {
+                h2 { "What was weighed against it" }
+                (front(search))
             }
             h2 { "Where the bytes went" }
             (table(&self.roles()))

@@ -64,6 +64,7 @@ pub fn run(arguments: &CompressArguments, seed: u64, console: &Console) -> anyho
                 checks: &checks,
                 max_divergence: arguments.gates.max_kld,
                 device: device.as_ref(),
+                search: record.search.as_ref(),
             };
             let outcome = compress(&checkpoint, plan, folder, &execution, &progress)?;
             drop(progress);
