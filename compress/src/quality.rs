@@ -39,7 +39,13 @@ pub struct Quality {
     pub bits_per_byte: Estimate,
     /// Mean divergence in each chunk of the text, for paired comparisons.
     pub divergence_of_chunk: Vec<f64>,
+    /// How the scored part of each chunk begins, so that a reader sees what kind of text loses how much.
+    #[serde(default)]
+    pub passages: Vec<String>,
 }
+
+/// Characters of the beginning of a passage.
+const BEGINNING: usize = 80;
 
 impl Quality {
     /// Whether the divergence is at most `allowed` nats per token.
@@ -84,7 +90,21 @@ pub(crate) fn quality(
         source_bits_per_byte: compared.parent.bits_per_byte(),
         bits_per_byte: compared.child.bits_per_byte(),
         divergence_of_chunk: compared.divergence.mean_of_chunk(),
+        passages: sequences
+            .iter()
+            .map(|sequence| beginning(tokenizer, &sequence[sequence.len() / 2..]))
+            .collect(),
     }))
+}
+
+/// The first characters that tokens spell, on one line.
+fn beginning(tokenizer: &Tokenizer, tokens: &[u32]) -> String {
+    let bytes: Vec<u8> =
+        tokens.iter().take(4 * BEGINNING).flat_map(|&token| tokenizer.bytes_of(token)).collect();
+    // a token may begin or end within a character
+    let text = String::from_utf8_lossy(&bytes).replace(char::REPLACEMENT_CHARACTER, "");
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ").chars().take(BEGINNING).collect()
 }
 
 /// SHA-256 of the bytes that sequences spell, with the length of each.
@@ -96,4 +116,32 @@ fn fingerprint(tokenizer: &Tokenizer, sequences: &[Vec<u32>]) -> String {
         hasher.update(&bytes);
     }
     hexadecimal(&hasher.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use secateur_model::demo;
+    use secateur_model::stored::FileBytes;
+    use secateur_model::tokenizer::{EncodeOptions, Encoder};
+
+    use super::*;
+
+    #[test]
+    fn a_passage_begins_on_one_line_with_whole_characters() {
+        let demo = Checkpoint::from_gguf_bytes("demo", FileBytes::Static(demo::GGUF)).unwrap();
+        let tokenizer = demo.tokenizer.as_ref().unwrap();
+        let options = EncodeOptions { add_special: false, parse_special: false };
+        let text = "\n  It is a truth\nuniversally \u{e9}\u{4e2d} acknowledged ".to_owned()
+            + &"and so on ".repeat(40);
+        let tokens = Encoder::new(tokenizer).unwrap().encode(&text, options).unwrap();
+        let found = beginning(tokenizer, &tokens);
+        assert!(
+            found.starts_with("It is a truth universally \u{e9}\u{4e2d} acknowledged and so on"),
+            "{found}"
+        );
+        assert_eq!(found.chars().count(), BEGINNING);
+        let within =
+            tokens.iter().position(|&token| tokenizer.bytes_of(token).first() == Some(&0xb8)).unwrap();
+        assert!(beginning(tokenizer, &tokens[within..]).starts_with("acknowledged"));
+    }
 }

@@ -150,5 +150,6 @@ fn loss(quality: &Quality) -> Loss {
         same_top: with_error(quality.same_top),
         perplexity: (with_error(quality.source_perplexity), with_error(quality.perplexity)),
         bits_per_byte: (with_error(quality.source_bits_per_byte), with_error(quality.bits_per_byte)),
+        passages: quality.passages.iter().cloned().zip(quality.divergence_of_chunk.iter().copied()).collect(),
     }
 }

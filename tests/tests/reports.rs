@@ -30,6 +30,10 @@ fn a_report_tells_what_run_json_tells_and_is_the_same_for_any_number_of_threads(
     {
         assert!(page.contains(told), "{told}");
     }
+    let passages = run["quality"]["passages"].as_array().unwrap();
+    assert_eq!(passages.len(), run["quality"]["divergence_of_chunk"].as_array().unwrap().len());
+    let summary = fs::read_to_string(one.join("report.md")).unwrap();
+    assert!(summary.contains("## Passage by passage"), "{summary}");
     // 4 layers of 7 matrices, and the embedding
     assert_eq!(page.matches("class=\"cell\"").count(), 29);
 

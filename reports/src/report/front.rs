@@ -12,6 +12,10 @@ const RIGHT: f64 = 24.0;
 const TOP: f64 = 26.0;
 const BOTTOM: f64 = 44.0;
 
+/// The part of the picture inside the axes.
+const PLOT_WIDTH: f64 = WIDTH - LEFT - RIGHT;
+const PLOT_HEIGHT: f64 = HEIGHT - TOP - BOTTOM;
+
 /// Lines across.
 const STEPS: usize = 4;
 
@@ -27,13 +31,13 @@ pub(super) fn front(search: &SearchRecord) -> Markup {
             svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) width=(WIDTH) height=(HEIGHT) role="img"
                 aria-label=(format!("{} plans by size and expected loss", search.front.len())) {
                 @for part in parts {
-                    @let (x, y) = (LEFT + part * axes.width(), TOP + (1.0 - part) * axes.height());
+                    @let (x, y) = (LEFT + part * PLOT_WIDTH, TOP + (1.0 - part) * PLOT_HEIGHT);
                     path d=(format!("M{LEFT} {y:.1}H{:.1}", WIDTH - RIGHT)) stroke="var(--line)" {}
                     text x=(LEFT - 6.0) y=(format!("{:.1}", y + 4.0)) text-anchor="end" { (format!("{:.4}", axes.loss(part))) }
                     text x=(format!("{x:.1}")) y=(HEIGHT - BOTTOM + 16.0) text-anchor="middle" { (units::bytes(axes.bytes(part) as u64)) }
                 }
                 text x="4" y="14" { "nats per token" }
-                text x=(format!("{:.1}", LEFT + axes.width() / 2.0)) y=(HEIGHT - 8.0) text-anchor="middle" { "size of model.gguf" }
+                text x=(format!("{:.1}", LEFT + PLOT_WIDTH / 2.0)) y=(HEIGHT - 8.0) text-anchor="middle" { "size of model.gguf" }
                 @for plan in &search.front { (dot(&axes, search, plan, false)) }
                 (dot(&axes, search, &search.chosen, true))
             }
@@ -89,14 +93,6 @@ impl Axes {
         }
     }
 
-    fn width(&self) -> f64 {
-        WIDTH - LEFT - RIGHT
-    }
-
-    fn height(&self) -> f64 {
-        HEIGHT - TOP - BOTTOM
-    }
-
     fn bytes(&self, part: f64) -> f64 {
         self.least_bytes + part * (self.most_bytes - self.least_bytes)
     }
@@ -108,7 +104,7 @@ impl Axes {
     fn place(&self, plan: &PlanRow) -> (f64, f64) {
         let bytes = plan.costs.first().copied().unwrap_or(self.least_bytes);
         let along = (bytes - self.least_bytes) / (self.most_bytes - self.least_bytes).max(1.0);
-        (LEFT + along * self.width(), TOP + (1.0 - plan.expected / self.most_loss) * self.height())
+        (LEFT + along * PLOT_WIDTH, TOP + (1.0 - plan.expected / self.most_loss) * PLOT_HEIGHT)
     }
 }
 

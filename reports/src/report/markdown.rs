@@ -18,6 +18,9 @@ impl Report {
         if let Some(quality) = self.quality() {
             section(&mut text, "What was lost", &quality);
         }
+        if let Some(passages) = self.passages() {
+            section(&mut text, "Passage by passage", &passages);
+        }
         if let Some(device) = self.on_device() {
             section(&mut text, &escaped_markdown(&device.title), &device.costs);
             let causes = Format::Markdown.render(&device.causes);

@@ -76,6 +76,8 @@ pub struct Loss {
     pub perplexity: (WithError, WithError),
     /// Bits for each byte of text, of source and artifact.
     pub bits_per_byte: (WithError, WithError),
+    /// How each passage of the text begins, and its mean divergence.
+    pub passages: Vec<(String, f64)>,
 }
 
 /// What source and artifact cost on a device; all of it is estimated.

@@ -78,6 +78,9 @@ impl Report {
                     p class="soft" {
                         "On " (loss.scored_tokens) " tokens that were not calibrated on. ± is the standard error between chunks of text."
                     }
+                    @if let Some(passages) = self.passages() {
+                        details { summary { "Passage by passage" } (table(&passages)) }
+                    }
                 }
                 _ => p { "Not measured: nothing was calibrated on. Budgets (--max-size) and --rounding full measure; `secateur eval` does at any time." }
             }

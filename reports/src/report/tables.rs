@@ -58,6 +58,18 @@ impl Report {
         Some(table(&[("", "what"), ("measured", "value")], rows))
     }
 
+    /// What was lost on each passage, most first; `None` if there is only one.
+    pub(super) fn passages(&self) -> Option<Table> {
+        let mut passages = self.loss.as_ref()?.passages.clone();
+        if passages.len() < 2 {
+            return None;
+        }
+        passages.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let rows =
+            passages.into_iter().map(|(begins, divergence)| vec![begins.into(), Cell::Number(divergence, 4)]);
+        Some(table(&[("passage", "passage"), ("nats per token", "divergence")], rows.collect()))
+    }
+
     /// Where the bytes went.
     pub(super) fn roles(&self) -> Table {
         let mut roles: Vec<&str> = Vec::new();
