@@ -73,15 +73,21 @@ impl Device {
         tensor_type: TensorType,
         bytes: u64,
     ) -> [f64; 2] {
-        let memory = bytes as f64 * self.runtime.weights_in_memory.value;
-        // a token embedding of its own is looked up, not multiplied by
-        if id.role == Role::TokenEmbedding && !spec.tied_embeddings {
-            return [memory, 0.0];
+        let mut memory = bytes as f64 * self.runtime.weights_in_memory.value;
+        let format: WeightFormat = tensor_type.into();
+        if id.role == Role::TokenEmbedding {
+            // one of its own is looked up, not multiplied by
+            if !spec.tied_embeddings {
+                return [memory, 0.0];
+            }
+            // both is done with a tied one, and where the kernels want another order it stands in memory twice
+            if self.runtime.repacks.contains(&format) {
+                memory += bytes as f64;
+            }
         }
         let weights = spec.shape(id).map_or(0.0, |shape| shape.iter().product::<usize>() as f64);
         // padding is not read
         let read = weights * tensor_type.bits_per_weight() / 8.0;
-        let format: WeightFormat = tensor_type.into();
         let reading = read / self.machine.bandwidth;
         let unpacking = weights * self.machine.decode[format.index()];
         [memory, reading.max(unpacking) * 1e6]

@@ -86,7 +86,8 @@ pub fn with_machine(
     let own_memory = runtime.own_memory.value * 1024.0 * 1024.0;
     let weights_factor = runtime.weights_in_memory.value;
     let copied = if usage.loaded { 0.0 } else { repacked(workload, runtime) };
-    let memory = MemoryUse::new(workload, usage.context, usage.cache, weights_factor, own_memory, copied);
+    let mut memory = MemoryUse::new(workload, usage.context, usage.cache, weights_factor, own_memory, copied);
+    memory.weights += held_twice(workload, runtime);
     let usable_memory = hardware.usable_memory.value * GIB;
     let depth = usage.context as f64 / 2.0;
     let mut decode_time = decode(machine, workload, depth, usage.cache);
@@ -119,10 +120,17 @@ pub fn with_machine(
     }
 }
 
-/// Bytes of the layers' weights in types that the runtime copies in another order.
+/// Bytes of weights in types that the runtime copies in another order, and whose originals nothing reads again.
 fn repacked(workload: &Workload, runtime: &Runtime) -> f64 {
-    let parts = workload.layers.iter().filter(|part| runtime.repacks.contains(&part.format));
+    let output = workload.output.iter().filter(|_| !workload.is_tied());
+    let parts = workload.layers.iter().chain(output).filter(|part| runtime.repacks.contains(&part.format));
     parts.map(|part| part.stored_bytes).sum()
+}
+
+/// Bytes of a token embedding that is the output projection, too, and stands in memory in two orders: one to look up, one to multiply by.
+fn held_twice(workload: &Workload, runtime: &Runtime) -> f64 {
+    let tied = workload.output.iter().filter(|_| workload.is_tied());
+    tied.filter(|part| runtime.repacks.contains(&part.format)).map(|part| part.stored_bytes).sum()
 }
 
 /// Seconds that a decoded token and a prompt token wait for storage when `missing` bytes do not fit memory; `hidden` seconds of a token run

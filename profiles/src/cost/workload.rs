@@ -79,6 +79,11 @@ pub struct Workload {
 }
 
 impl Workload {
+    /// True if the output projection is the token embedding.
+    pub fn is_tied(&self) -> bool {
+        self.lookup_bytes == 0.0
+    }
+
     /// The workload of a model whose tensors are planned.
     pub fn new(spec: &ModelSpec, tensors: &[TensorPlan], file_bytes: u64) -> Self {
         let mut layers: BTreeMap<WeightFormat, Part> = BTreeMap::new();
