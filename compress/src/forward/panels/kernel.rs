@@ -138,7 +138,7 @@ pub unsafe fn kernel_of<R: PanelRow>(
             }
         };
     }
-    of!(1 2 3 4 5 6 7 8 9 10 11 12 13 14)
+    of!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
 }
 
 /// Adds up `N` rows of inputs with one panel, `[depth, 16]`, while the lines at `next` are fetched.

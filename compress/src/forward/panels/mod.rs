@@ -3,6 +3,8 @@
 //! The `gemm` crate, which candle calls, packs both sides anew for every product, and its threads wait for each other in between. Here
 //! weights stay as they are while many texts pass, and tasks are independent. `bench-forward` measures the whole pass.
 
+#![allow(clippy::inline_always)] // what is not inlined into the function with the instructions does not get them
+
 mod kernel;
 
 use std::arch::x86_64::{__m256, __m512};
