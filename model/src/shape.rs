@@ -110,7 +110,7 @@ const KV_HEADS: &str = "key-value heads";
 const CHANNELS: &str = "feed-forward channels";
 
 impl ShapePlan {
-    /// The spec of the smaller model.
+    /// The spec of the smaller model, of the family that llama.cpp loads where its layers differ in size.
     ///
     /// # Errors
     /// If the shape is none of this model.
@@ -132,7 +132,11 @@ impl ShapePlan {
             Some(layer) => kept.apply(layer),
             None => Err(ShapeError::LayerOrder { layer: kept.layer, before: 0, last }),
         });
-        Ok(ModelSpec { layers: layers.collect::<Result<_, _>>()?, ..spec.clone() })
+        let mut smaller = ModelSpec { layers: layers.collect::<Result<_, _>>()?, ..spec.clone() };
+        if let Some(family) = spec.family.table().uneven.filter(|_| smaller.uneven_layer().is_some()) {
+            smaller.family = family;
+        }
+        Ok(smaller)
     }
 }
 

@@ -16,6 +16,8 @@ pub enum Family {
     Qwen2,
     Qwen3,
     Gemma3,
+    /// Llama's layers in sizes of their own.
+    Deci,
 }
 
 /// A decoder as data. Sizes count elements.

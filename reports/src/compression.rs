@@ -82,6 +82,8 @@ pub struct SmallerShape {
     pub heads: (usize, usize),
     /// Feed-forward channels.
     pub ffn: (usize, usize),
+    /// Feed-forward channels of each layer that stays, where layers differ.
+    pub uneven_ffn: Vec<usize>,
     /// Numbers in all tensors.
     pub parameters: (u64, u64),
     /// Which layers went.
@@ -246,12 +248,18 @@ impl Compression {
 impl SmallerShape {
     fn note(&self) -> String {
         let mut words = Vec::new();
-        for (what, (before, after)) in
-            [("layers", self.layers), ("heads", self.heads), ("channels", self.ffn)]
-        {
+        for (what, (before, after)) in [("layers", self.layers), ("heads", self.heads)] {
             if before != after {
                 words.push(format!("{after} of {before} {what}"));
             }
+        }
+        let (before, after) = self.ffn;
+        if let (Some(least), Some(most)) = (self.uneven_ffn.iter().min(), self.uneven_ffn.iter().max()) {
+            words.push(format!(
+                "{least} to {most} of {before} channels (architecture deci in llama.cpp, no transformers)"
+            ));
+        } else if before != after {
+            words.push(format!("{after} of {before} channels"));
         }
         if !self.layers_gone.is_empty() {
             let gone: Vec<_> = self.layers_gone.iter().map(ToString::to_string).collect();

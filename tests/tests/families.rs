@@ -8,8 +8,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
+use secateur_compress::forward::{Forward, NoTaps, Residency};
+use secateur_compress::progress::Silent;
+use secateur_model::shape::{KeptLayer, Repair, ShapePlan};
+use secateur_model::{Checkpoint, Kept};
 use secateur_tests::binary::compress;
 use secateur_tests::judge::{self, Prompt};
+use secateur_tests::typed::write_typed;
 
 fn golden(family: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/models").join(family)
@@ -43,6 +48,43 @@ fn llama_cpp_computes_the_logits_of_transformers() {
         assert_eq!(got.values.len(), expected.len(), "{family}");
         let scale = expected.iter().fold(0.0_f32, |scale, value| scale.max(value.abs()));
         let worst = got.values.iter().zip(&expected).fold(0.0_f32, |worst, (a, b)| worst.max((a - b).abs()));
+        // llama.cpp keeps keys and values in f16
+        assert!(worst < 4e-3 * scale, "{family}: {worst} of {scale}");
+    }
+}
+
+/// Every layer with sizes of its own: of layer `n` the first `n` eighths of the channels, and not all heads, are gone.
+fn uneven(model: &Checkpoint) -> ShapePlan {
+    let of = model.spec.layers.len();
+    let kept = |layer: usize| {
+        let (attention, gated) =
+            (model.spec.layers[layer].attention().unwrap(), model.spec.layers[layer].gated().unwrap());
+        let ffn: Vec<u32> = (0..(gated.width - layer * gated.width / 8) as u32).collect();
+        let kv_heads: Vec<u32> =
+            (0..(attention.kv_heads - layer % 2 * attention.kv_heads / 2) as u32).collect();
+        KeptLayer { layer, kv_heads: Some(Kept::new(&kv_heads)), ffn: Some(Kept::new(&ffn)) }
+    };
+    ShapePlan { of, layers: (0..of).map(kept).collect(), repair: Repair::None }
+}
+
+#[test]
+fn layers_of_sizes_of_their_own_run_in_llama_cpp_as_deci() {
+    let folder = tempfile::tempdir().unwrap();
+    for family in ["llama", "llama-tied-rope-scaled", "qwen2"] {
+        let whole = Checkpoint::open(&golden(family)).unwrap();
+        let model = whole.clone().with_shape(&uneven(&whole), None).unwrap();
+        assert!(model.spec.uneven_layer().is_some(), "{family}");
+        let file = write_typed(&model, "f32", folder.path()).unwrap();
+        let again = Checkpoint::open(&file).unwrap();
+        assert_eq!(again.spec, model.spec, "{family}");
+        let (ids, _) = reference(family);
+        let judged = judge::logits(&file, &[Prompt::from(ids[0].as_slice())]).unwrap();
+        let forward = Forward::new(&model, Residency::Stream).unwrap();
+        let mut texts = [forward.embed(&ids[0]).unwrap()];
+        forward.run_layers(&mut texts, &mut NoTaps, &Silent).unwrap();
+        let ours = forward.logits(&texts[0], 0..ids[0].len()).unwrap();
+        let scale = ours.iter().fold(0.0_f32, |scale, value| scale.max(value.abs()));
+        let worst = ours.iter().zip(&judged.values).fold(0.0_f32, |worst, (a, b)| worst.max((a - b).abs()));
         // llama.cpp keeps keys and values in f16
         assert!(worst < 4e-3 * scale, "{family}: {worst} of {scale}");
     }

@@ -75,6 +75,33 @@ fn llama_cpp_runs_fewer_layers_heads_and_channels() {
 }
 
 #[test]
+fn layers_keep_as_many_channels_as_they_need() {
+    let folder = tempfile::tempdir().unwrap();
+    let lost = |name: &str, options: &[&str]| {
+        let out = folder.path().join(name);
+        let options = [&["--type", "f32", "--ffn", "128"], options].concat();
+        let record = binary::compress(Path::new("demo"), &options, &out);
+        let widths: Vec<u64> = serde_json::from_value(record["shape"]["uneven_ffn"].clone()).unwrap();
+        (record["quality"]["divergence"].as_f64().unwrap(), widths, record)
+    };
+    let (even, none, _) = lost("even", &[]);
+    assert!(none.is_empty());
+    let (uneven, widths, record) = lost("uneven", &["--uneven"]);
+    assert_eq!(widths.iter().sum::<u64>(), 4 * 128);
+    assert!(
+        widths.iter().all(|width| width % 32 == 0) && widths.iter().any(|width| *width != 128),
+        "{widths:?}"
+    );
+    assert!(uneven < even, "{uneven} {even} {widths:?}");
+    assert!(record["hf_left_out"].as_str().unwrap().contains("transformers"));
+    let gguf = folder.path().join("uneven/model.gguf");
+    let model = Checkpoint::open(&gguf).unwrap();
+    let found: Vec<u64> = model.spec.layers.iter().map(|layer| layer.gated().unwrap().width as u64).collect();
+    assert_eq!(found, widths);
+    assert_llama_cpp_agrees(&gguf, 1e-4);
+}
+
+#[test]
 fn gemma_without_layers_keeps_its_pattern_of_windows() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
@@ -168,6 +195,12 @@ fn shapes_that_cannot_be_are_refused_before_any_work() {
     refused(demo, &["--heads", "0"], &["0 heads"]);
     refused(demo, &["--ffn", "257"], &["257 feed-forward channels", "256"]);
     refused(demo, &["--ffn", "128", "--importance", "luck"], &["`luck`", "magnitude, activation"]);
+    refused(
+        demo,
+        &["--ffn", "192", "--uneven", "--importance", "flap"],
+        &["--importance flap", "obs or taylor"],
+    );
+    refused(&fixture(GEMMA), &["--ffn", "1024", "--uneven"], &["layer 1 has other sizes", "such a gemma3"]);
     refused(
         &fixture(GEMMA),
         &["--ffn", "1024", "--repair", "bias"],

@@ -93,6 +93,9 @@ pub struct ShapeArguments {
     /// Keep so many feed-forward channels in each layer
     #[arg(long, value_name = "N")]
     pub ffn: Option<usize>,
+    /// Let --ffn be the mean: layers that lose more without their channels keep more (llama.cpp loads this as `deci`)
+    #[arg(long, requires = "ffn")]
+    pub uneven: bool,
     /// How the worth of heads and channels is told: magnitude, activation, flap, taylor or obs
     #[arg(long, value_name = "METHOD", default_value_t = Importance::Obs)]
     pub importance: Importance,

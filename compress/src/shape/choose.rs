@@ -6,9 +6,11 @@ use secateur_model::spec::LayerSpec;
 use secateur_model::{Checkpoint, Kept, Role, TensorId};
 
 use super::ShapeRequestError;
-use super::importance::{Importance, Projection, drop_order};
+use super::importance::{Importance, Projection, drop_losses, drop_order};
 use super::layers::{drop_by_divergence, drop_by_influence};
+use super::obs::DropOrder;
 use super::request::{Layers, ShapeRequest};
+use super::uneven::{Curve, STEP, widths};
 use crate::CompressError;
 use crate::forward::Site;
 use crate::gradient::{LayerFactors, for_each_layer};
@@ -42,6 +44,8 @@ pub fn choose_shape(
     let chooser = Chooser { checkpoint, statistics, request };
     let layers = if request.heads.is_none() && request.ffn.is_none() {
         kept.into_iter().map(KeptLayer::whole).collect()
+    } else if let (Some(mean), true) = (request.ffn, request.uneven) {
+        chooser.choose_uneven(&kept, mean, seed, progress)?
     } else if request.importance == Importance::Taylor {
         let mut chosen = Vec::with_capacity(kept.len());
         let mut work = |layer: usize, factors: &LayerFactors| {
@@ -118,7 +122,50 @@ struct Chooser<'a> {
     request: &'a ShapeRequest,
 }
 
+/// A layer loses at most so many times the channels that layers lose on average.
+const MOST_TIMES: usize = 3;
+
 impl Chooser<'_> {
+    /// What stays of each layer, with `mean` channels on average.
+    fn choose_uneven(
+        &self,
+        kept: &[usize],
+        mean: usize,
+        seed: u64,
+        progress: &dyn Progress,
+    ) -> Result<Vec<KeptLayer>, CompressError> {
+        let heads_alone = ShapeRequest { ffn: None, ..self.request.clone() };
+        let mut layers: Vec<(KeptLayer, usize, DropOrder)> = Vec::new();
+        let mut work = |layer: usize, factors: &LayerFactors| {
+            if kept.contains(&layer) {
+                let statistics = self.statistics.layer(layer)?;
+                let in_layer =
+                    InLayer { checkpoint: self.checkpoint, layer, statistics, factors: Some(factors) };
+                let (width, order) = in_layer.channel_losses(self.request.importance, mean)?;
+                layers.push((in_layer.choose(&heads_alone)?, width, order));
+            }
+            Ok(())
+        };
+        let texts = self.statistics.spread_tokens(GRADIENT_TOKENS);
+        for_each_layer(self.checkpoint, &texts, seed, &mut work, progress)?;
+        // they came from the last layer to the first
+        layers.reverse();
+        let curve = |(_, width, order): &(KeptLayer, usize, DropOrder)| Curve {
+            width: *width,
+            losses: order.losses.iter().skip(STEP - 1).step_by(STEP).copied().collect(),
+        };
+        let curves: Vec<Curve> = layers.iter().map(curve).collect();
+        let gone = curves.iter().map(|curve| curve.width.saturating_sub(mean)).sum();
+        let layers = layers.into_iter().zip(widths(&curves, gone));
+        Ok(layers
+            .map(|((kept, of, order), width)| {
+                let gone = of - width;
+                let ffn = (gone > 0).then(|| stay(of, &order.units[..gone]));
+                KeptLayer { ffn, ..kept }
+            })
+            .collect())
+    }
+
     /// What stays of a layer; `factors` say how much the predictions depend on it.
     fn choose(&self, layer: usize, factors: Option<&LayerFactors>) -> Result<KeptLayer, CompressError> {
         let statistics = self.statistics.layer(layer)?;
@@ -163,6 +210,38 @@ impl InLayer<'_> {
     fn channel_order(&self, importance: Importance, gone: usize) -> Result<Vec<u32>, CompressError> {
         let made_by = self.channel_squares()?;
         self.drop_order(Role::FfnDown, &made_by, 1, importance, gone)
+    }
+
+    /// Channels of the layer; and those that may go, in order, with what the predictions lose by it: at least [`STEP`] stay. Inputs are
+    /// weighted by the gradient where it is known, since layers are compared by the predictions.
+    fn channel_losses(
+        &self,
+        importance: Importance,
+        mean: usize,
+    ) -> Result<(usize, DropOrder), CompressError> {
+        let none = (0, DropOrder { units: Vec::new(), losses: Vec::new() });
+        let (Some(gated), Some(moments)) =
+            (self.checkpoint.spec.layers[self.layer].gated(), self.statistics.site(Site::FfnDown))
+        else {
+            return Ok(none);
+        };
+        let weighted = self.factors.and_then(|factors| factors.weighted_inputs(Site::FfnDown));
+        let outputs = self.factors.and_then(|factors| factors.diagonal(Role::FfnDown)).unwrap_or_default();
+        let (weights, second) = (self.read(Role::FfnDown)?, weighted.unwrap_or(moments).second());
+        let made_by = self.channel_squares()?;
+        let projection = Projection {
+            weights: &weights,
+            second: &second,
+            mean: moments.mean(),
+            made_by: &made_by,
+            outputs,
+        };
+        let most = (MOST_TIMES * gated.width.saturating_sub(mean)).min(gated.width.saturating_sub(STEP));
+        let order = drop_losses(&projection, importance, most)
+            .map_err(|source| ShapeRequestError::Singular { layer: self.layer, source })?;
+        let units = order.units.into_iter().take(most).collect();
+        let losses = order.losses.into_iter().take(most).collect();
+        Ok((gated.width, DropOrder { units, losses }))
     }
 
     fn drop_order(

@@ -19,8 +19,12 @@ pub enum ShapeRequestError {
     Channels { asked: usize, of: usize },
     #[error("{family} has no place for biases; choose `--repair solve` or `--repair none`")]
     NoBiases { family: &'static str },
+    #[error(
+        "`--uneven` compares what layers lose, which `--importance {importance}` does not tell; choose obs or taylor, and give `--ffn`"
+    )]
+    Uneven { importance: &'static str },
     #[error("layer {layer}: {source}")]
     Singular { layer: usize, source: Singular },
-    #[error("no stock runtime loads this shape under its own name: {reason}")]
+    #[error("no stock runtime loads this shape: {reason}")]
     NotPortable { reason: String },
 }

@@ -38,6 +38,11 @@ impl Importance {
             Self::Obs => "obs",
         }
     }
+
+    /// Whether its worth can be told in changes of the predictions, so that layers can be compared.
+    pub fn is_of_predictions(self) -> bool {
+        matches!(self, Self::Taylor | Self::Obs)
+    }
 }
 
 impl fmt::Display for Importance {
@@ -112,6 +117,27 @@ impl Projection<'_> {
         };
         squares.iter().enumerate().map(score).collect()
     }
+}
+
+/// Single inputs in the order in which they should go, at least `count`, and what is lost once each and all before it are gone.
+///
+/// # Errors
+/// If second moments weigh nothing.
+pub fn drop_losses(
+    projection: &Projection,
+    importance: Importance,
+    count: usize,
+) -> Result<obs::DropOrder, obs::Singular> {
+    if importance == Importance::Obs {
+        return obs::drop_order(projection, 1, count);
+    }
+    let scores = projection.scores(importance);
+    let units = drop_order(projection, importance, 1, count)?;
+    let losses = units.iter().scan(0.0, |loss, &unit| {
+        *loss += scores[unit as usize];
+        Some(*loss)
+    });
+    Ok(obs::DropOrder { losses: losses.collect(), units })
 }
 
 /// Units of `unit` neighbouring inputs in the order in which they should go, at least the first `count`: what is worth least goes first.

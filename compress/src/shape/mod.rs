@@ -15,6 +15,7 @@ mod portable;
 mod repair;
 mod repaired_file;
 mod request;
+mod uneven;
 
 pub use choose::{choose_shape, choose_widths};
 pub use error::ShapeRequestError;

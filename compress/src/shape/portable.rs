@@ -4,19 +4,21 @@ use secateur_model::{Family, ModelSpec};
 
 use super::ShapeRequestError;
 
-/// Checks that llama.cpp and transformers load a model of this shape under the family's own name: they take the sizes of all layers from
-/// the first one, and Qwen 2's query projection to be square.
+/// Checks that llama.cpp loads a model of this shape: most families take the sizes of all layers from the first one, and Qwen 2's query
+/// projection to be square. Llama's layers may differ under another name ([`uneven`](secateur_model::family::FamilyTable::uneven)).
 ///
 /// # Errors
 /// If they do not.
 pub fn check_portable(spec: &ModelSpec) -> Result<(), ShapeRequestError> {
     let refuse = |reason: String| Err(ShapeRequestError::NotPortable { reason });
-    let sizes = |layer: usize| {
-        let attention = spec.layers[layer].attention().map(|attention| (attention.heads, attention.kv_heads));
-        (attention, spec.layers[layer].gated().map(|gated| gated.width))
-    };
-    if let Some(layer) = (1..spec.layers.len()).find(|&layer| sizes(layer) != sizes(0)) {
-        return refuse(format!("layer {layer} has other sizes than the first"));
+    let table = spec.family.table();
+    if let Some(layer) = spec.uneven_layer()
+        && table.uneven.is_none()
+    {
+        return refuse(format!(
+            "layer {layer} has other sizes than the first, and llama.cpp has no architecture for such a {}",
+            table.gguf_architecture
+        ));
     }
     if let (Family::Qwen2, Some(attention)) = (spec.family, spec.layers[0].attention())
         && attention.heads * attention.head_size != spec.hidden_size

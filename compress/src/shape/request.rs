@@ -17,6 +17,8 @@ pub struct ShapeRequest {
     pub heads: Option<usize>,
     /// Feed-forward channels that each layer keeps; all if it is not said.
     pub ffn: Option<usize>,
+    /// `ffn` is what layers keep on average: those that lose more without their channels keep more of them.
+    pub uneven: bool,
     /// How the worth of heads and channels is told.
     pub importance: Importance,
     /// How what stays takes over.
@@ -48,6 +50,12 @@ impl ShapeRequest {
             if let (Some(width), FeedForward::Gated(gated)) = (self.ffn, &mut layer.feed_forward) {
                 gated.width = width;
             }
+        }
+        if let (true, Some(FeedForward::Gated(first))) =
+            (self.uneven, smaller.layers.first_mut().map(|layer| &mut layer.feed_forward))
+        {
+            // whichever it will be, one of them differs
+            first.width += 1;
         }
         smaller
     }
@@ -87,6 +95,9 @@ impl ShapeRequest {
             if let Some(asked) = self.ffn.filter(|&asked| asked == 0 || asked > gated.width) {
                 return Err(ShapeRequestError::Channels { asked, of: gated.width });
             }
+        }
+        if self.uneven && !(self.importance.is_of_predictions() && self.ffn.is_some()) {
+            return Err(ShapeRequestError::Uneven { importance: self.importance.name() });
         }
         check_portable(&self.sizes(spec))?;
         let has_place = spec.family.table().has_place_for_biases();

@@ -27,6 +27,7 @@ pub(super) static TABLE: FamilyTable = FamilyTable {
         tied_by_default: true,
         llama_cpp_uses_window: true,
     },
+    uneven: None,
 };
 
 const TENSORS: [TensorRow; 16] = [

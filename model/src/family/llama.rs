@@ -12,6 +12,7 @@ pub(super) static TABLE: FamilyTable = FamilyTable {
     tensors: &TENSORS,
     keys: &KEYS,
     habits: HABITS,
+    uneven: Some(Family::Deci),
 };
 
 pub(super) const TENSORS: [TensorRow; 20] = [

@@ -16,4 +16,5 @@ pub(super) static TABLE: FamilyTable = FamilyTable {
         ffn_bias: BiasRule::Never,
         ..llama::HABITS
     },
+    uneven: None,
 };

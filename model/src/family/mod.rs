@@ -2,6 +2,7 @@
 //!
 //! Adding a dense family is adding a table here, not code elsewhere.
 
+mod deci;
 mod gemma3;
 mod llama;
 mod mistral;
@@ -9,7 +10,7 @@ mod qwen2;
 mod qwen3;
 
 use crate::role::{Role, TensorId};
-use crate::spec::{Activation, AttentionSpec, Family, ModelSpec};
+use crate::spec::{Activation, AttentionSpec, Family, LayerSpec, ModelSpec};
 
 /// Everything that sets a family apart.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct FamilyTable {
     pub keys: &'static [KeyRow],
     /// What else it does in its own way.
     pub habits: Habits,
+    /// The family under whose name llama.cpp loads such a model when its layers differ in size; `None` if there is none.
+    pub uneven: Option<Family>,
 }
 
 /// One tensor's names.
@@ -141,8 +144,8 @@ const fn key(field: Field, hf: &'static str, gguf: &'static str, written: Writte
     KeyRow { field, hf, gguf, written }
 }
 
-static TABLES: [&FamilyTable; 5] =
-    [&llama::TABLE, &mistral::TABLE, &qwen2::TABLE, &qwen3::TABLE, &gemma3::TABLE];
+static TABLES: [&FamilyTable; 6] =
+    [&llama::TABLE, &mistral::TABLE, &qwen2::TABLE, &qwen3::TABLE, &gemma3::TABLE, &deci::TABLE];
 
 impl Family {
     /// This family's table.
@@ -153,6 +156,7 @@ impl Family {
             Family::Qwen2 => &qwen2::TABLE,
             Family::Qwen3 => &qwen3::TABLE,
             Family::Gemma3 => &gemma3::TABLE,
+            Family::Deci => &deci::TABLE,
         }
     }
 }
@@ -325,6 +329,16 @@ impl ModelSpec {
             Role::FfnPostNorm => layer.post_norms.then(|| vec![hidden]),
             _ => None,
         }
+    }
+
+    /// The first layer whose heads or channels are not as many as those of layer 0.
+    pub fn uneven_layer(&self) -> Option<usize> {
+        let sizes = |layer: &LayerSpec| {
+            let attention = layer.attention().map(|attention| (attention.heads, attention.kv_heads));
+            (attention, layer.gated().map(|gated| gated.width))
+        };
+        let first = sizes(self.layers.first()?);
+        self.layers.iter().position(|layer| sizes(layer) != first)
     }
 
     /// Share of the parameters that the embedding, and an output matrix of its own, have. Below a fifth is good for small models

@@ -18,6 +18,7 @@ pub(super) static TABLE: FamilyTable = FamilyTable {
         interleaved_rope: false,
         ..llama::HABITS
     },
+    uneven: Some(Family::Deci),
 };
 
 const TENSORS: [TensorRow; 15] = [

@@ -19,6 +19,7 @@ pub(super) static TABLE: FamilyTable = FamilyTable {
         interleaved_rope: false,
         ..llama::HABITS
     },
+    uneven: None,
 };
 
 const TENSORS: [TensorRow; 14] = [

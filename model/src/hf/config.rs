@@ -156,6 +156,12 @@ pub fn config_from_spec(
     earlier: Option<&Value>,
 ) -> Result<Value, SpecError> {
     let table = spec.family.table();
+    if table.model_types.is_empty() {
+        return Err(SpecError::Unsupported {
+            key: "model_type".into(),
+            found: "layers of sizes of their own, which transformers does not build".into(),
+        });
+    }
     let mut config = earlier.and_then(Value::as_object).cloned().unwrap_or_default();
     let unchanged = |field: Field| {
         earlier

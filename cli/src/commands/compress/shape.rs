@@ -95,6 +95,7 @@ fn request(arguments: &ShapeArguments) -> ShapeRequest {
         layers,
         heads: arguments.heads,
         ffn: arguments.ffn,
+        uneven: arguments.uneven,
         importance: arguments.importance,
         repair: arguments.repair,
     }
@@ -114,6 +115,9 @@ pub(super) fn told(
             spec.layers.first().and_then(|layer| layer.attention()).map_or(0, |attention| attention.heads)
         }),
         ffn: both(|spec| spec.layers.first().and_then(|layer| layer.gated()).map_or(0, |gated| gated.width)),
+        uneven_ffn: after.uneven_layer().map_or_else(Vec::new, |_| {
+            after.layers.iter().map(|layer| layer.gated().map_or(0, |gated| gated.width)).collect()
+        }),
         parameters: (before.parameter_count(), after.parameter_count()),
         layers_gone: (0..shape.of).filter(|layer| !stays(layer)).collect(),
         importance: importance.to_owned(),
