@@ -40,6 +40,11 @@ impl Console {
         Self { json: global.json, format, quiet: global.quiet, offline: global.offline }
     }
 
+    /// Before the command line is understood.
+    pub fn for_errors(json: bool) -> Self {
+        Self { json, format: Format::Table, quiet: false, offline: false }
+    }
+
     /// Prints a result: the whole record as JSON, or its tables.
     pub fn result(&self, record: &impl Serialize, tables: &[Table]) -> anyhow::Result<()> {
         if self.json {

@@ -11,10 +11,12 @@ mod fit_report;
 mod hub_settings;
 mod llama_bench;
 mod model_argument;
+mod recipe;
 mod run_record;
 mod searching;
 mod transfer;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -25,7 +27,16 @@ use exit::Exit;
 
 fn main() -> ExitCode {
     exit::report_bugs();
-    let arguments = Arguments::parse();
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    let wants_json = typed.iter().any(|word| word == "--json");
+    let arguments = match recipe::expanded(typed) {
+        Ok(typed) => Arguments::parse_from(typed),
+        Err(error) => {
+            let exit = error.exit();
+            Console::for_errors(wants_json).error(&error.into(), exit);
+            return exit.into();
+        }
+    };
     let console = Console::new(&arguments.global);
     let seed = arguments.global.seed;
     let result = configure_threads(arguments.global.threads).and_then(|()| match arguments.command {

@@ -16,6 +16,10 @@ use super::gates::GateArguments;
 pub struct CompressArguments {
     /// A model of the Hub (org/name), a Hugging Face folder, a GGUF file, or `demo`
     pub model: String,
+    // its options take its place before the command line is read
+    /// A YAML file of these options by their names, and `model`; what is typed wins
+    #[arg(long, value_name = "FILE")]
+    pub recipe: Option<PathBuf>,
     /// Type of all matrices (f16, q8_0, q4_k, iq4_nl …) or one of llama.cpp's mixes (q4_k_m …)
     #[arg(long = "type", value_name = "TYPE", required_unless_present_any = ["max_size", "bits_per_weight", "profile"])]
     pub tensor_type: Option<TypeChoice>,

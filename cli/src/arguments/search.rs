@@ -13,6 +13,10 @@ use super::whatif::positive;
 pub struct SearchArguments {
     /// A model of the Hub (org/name), a Hugging Face folder, a GGUF file, or `demo`
     pub model: String,
+    // its options take its place before the command line is read
+    /// A YAML file of these options by their names, and `model`; what is typed wins
+    #[arg(long, value_name = "FILE")]
+    pub recipe: Option<PathBuf>,
     /// Largest size of model.gguf, for example 80MB
     #[arg(long, value_name = "SIZE")]
     pub max_size: Option<ByteSize>,
