@@ -66,7 +66,13 @@ fn what_is_wrong_with_a_recipe_is_told() {
 #[test]
 fn the_example_is_understood() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/phone.yaml");
-    let ran = binary::run(&["--offline", "compress", "--recipe", example.to_str().unwrap(), "--out", "x"]);
+    // a cache where the model cannot be, whatever this machine's holds
+    let cache = tempfile::tempdir().unwrap();
+    let out = cache.path().join("out");
+    let ran = binary::run_with(
+        &["--offline", "compress", "--recipe", example.to_str().unwrap(), "--out", out.to_str().unwrap()],
+        &[("HF_HUB_CACHE", cache.path().as_os_str())],
+    );
     assert_eq!(ran.code, 3, "{}", ran.stderr);
     assert!(ran.stderr.contains("SmolLM2-135M-Instruct"), "{}", ran.stderr);
 }
