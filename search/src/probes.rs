@@ -10,34 +10,54 @@ use crate::{Genome, Surrogate};
 /// Share of units that a random probe changes: many, so that what they add stands out of what chunks scatter.
 const CHANGED: f64 = 0.25;
 
-/// The plan with every unit of one kind a level worse, for each kind.
+/// By what part of itself a probe is to raise the predicted damage: less drowns in what chunks scatter, more is far from the plans that are chosen among.
+const GROWTH: f64 = 0.3;
+
+/// The plan with the units of one kind worse, for each kind.
 pub(crate) fn of_kinds<S: Surrogate>(problem: Problem<'_, S>, plan: &Genome) -> Vec<Genome> {
     let mut kinds: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (index, unit) in problem.space.units().iter().enumerate() {
         kinds.entry(&unit.kind).or_default().push(index);
     }
-    kinds.into_values().map(|units| worsened(problem, plan, units)).collect()
+    let probes = kinds.into_values().map(|units| worsened(problem, plan, &units));
+    probes.filter(|probe| probe != plan).collect()
 }
 
-/// The plan with a random quarter of its units a level worse.
+/// The plan with a quarter of its units worse: neighbours in the space, or any.
 pub(crate) fn random<S: Surrogate>(
     problem: Problem<'_, S>,
     plan: &Genome,
     generator: &mut impl Rng,
 ) -> Genome {
-    worsened(problem, plan, (0..problem.space.len()).filter(|_| generator.gen_bool(CHANGED)).collect())
+    let all = problem.space.len();
+    let units: Vec<usize> = if generator.gen_bool(0.5) {
+        let first = generator.gen_range(0..all);
+        (0..(all as f64 * CHANGED).ceil() as usize).map(|index| (first + index) % all).collect()
+    } else {
+        (0..all).filter(|_| generator.gen_bool(CHANGED)).collect()
+    };
+    worsened(problem, plan, &units)
 }
 
-/// The plan with these units at the neighbouring level that is predicted to lose more, where there is one.
-fn worsened<S: Surrogate>(problem: Problem<'_, S>, plan: &Genome, units: Vec<usize>) -> Genome {
-    let position = problem.at(plan.clone());
-    let mut levels = plan.levels().to_vec();
-    for unit in units {
-        if let Some(level) = worse_neighbour(&position, unit) {
-            levels[unit] = level as u16;
+/// The plan with these units at levels that are predicted to lose more, a level after the other, until the plan as a whole loses enough to be told apart.
+fn worsened<S: Surrogate>(problem: Problem<'_, S>, plan: &Genome, units: &[usize]) -> Genome {
+    let enough = (1.0 + GROWTH) * problem.predict(plan).damage;
+    let mut worse = plan.clone();
+    while problem.predict(&worse).damage < enough {
+        let position = problem.at(worse.clone());
+        let mut levels = worse.levels().to_vec();
+        for &unit in units {
+            if let Some(level) = worse_neighbour(&position, unit) {
+                levels[unit] = level as u16;
+            }
         }
+        let next = problem.space.canonical(levels);
+        if next == worse {
+            break;
+        }
+        worse = next;
     }
-    problem.space.canonical(levels)
+    worse
 }
 
 fn worse_neighbour<S: Surrogate>(position: &Position<'_, S>, unit: usize) -> Option<usize> {

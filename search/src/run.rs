@@ -21,6 +21,8 @@ use crate::{Candidate, Genome, Outcome, Search, SearchError, Step, Stopped, Stud
 const PROBES: usize = 4;
 /// Children of the best plan of which the better predicted are measured, for each that is.
 const LITTER: usize = 8;
+/// Plans that are measured in one round differ in more than one unit of so many: what is nearer loses the same within what chunks scatter.
+const APART: usize = 10;
 
 impl<S: Surrogate> Search<'_, S> {
     /// Searches with measurements until the limit, or until rounds bring nothing better. Each round the islands evolve on corrected predictions,
@@ -94,24 +96,36 @@ impl<S: Surrogate> Search<'_, S> {
         generator: &mut impl Rng,
     ) -> Vec<Genome> {
         let wanted = self.settings.contenders;
-        let mut chosen: Vec<Genome> = Vec::with_capacity(wanted);
         let mut seen: HashSet<Genome> = session.all().into_iter().map(|(plan, _)| plan.clone()).collect();
+        let mut children: Vec<(f64, Genome)> = Vec::new();
         if let Some(champion) = champion {
-            let children =
+            let drawn =
                 (0..LITTER * wanted / 2).map(|_| vary(problem, Aim::Answer, champion.clone(), generator));
-            let mut children: Vec<(f64, Genome)> = children
+            children = drawn
                 .filter(|child| problem.fits(&problem.predict(child)))
                 .map(|child| (problem.predict(&child).damage, child))
                 .collect();
             children.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
-            let new = children.into_iter().map(|(_, child)| child).filter(|child| seen.insert(child.clone()));
-            chosen.extend(new.take(wanted / 2));
         }
         let alive = islands.fitting(problem).into_iter().map(|(genome, _)| genome);
-        let new: Vec<Genome> =
-            alive.filter(|genome| seen.insert(genome.clone())).take(wanted - chosen.len()).collect();
         // the best predicted first: what a limit cuts off is the end
-        new.into_iter().chain(chosen).collect()
+        let new = alive
+            .take(wanted)
+            .chain(children.into_iter().map(|(_, child)| child))
+            .filter(|plan| seen.insert(plan.clone()));
+        let new: Vec<Genome> = new.collect();
+        let mut chosen: Vec<Genome> = Vec::with_capacity(wanted);
+        let apart = self.space.len() / APART;
+        for plan in &new {
+            let is_apart = |other: &Genome| plan.distance(other) > apart;
+            if chosen.len() < wanted && chosen.iter().chain(champion).all(is_apart) {
+                chosen.push(plan.clone());
+            }
+        }
+        if chosen.is_empty() {
+            chosen.extend(new.into_iter().take(1));
+        }
+        chosen
     }
 
     /// Measures plans that teach most about predictions: each kind a little worse at first, then random quarters of all units.
