@@ -2,8 +2,9 @@
 //! artifact is written.
 
 use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use safetensors::SafeTensors;
 use secateur_model::atomic_file::AtomicFile;
@@ -17,10 +18,16 @@ use crate::checksum::hexadecimal;
 pub type RoundedMatrices = BTreeMap<TensorId, Vec<u8>>;
 
 /// A folder of rounded matrices that belong to one plan, one set of statistics and one version.
+/// Runs with the same plan share it.
 #[derive(Debug)]
 pub struct RoundedStore {
     folder: PathBuf,
+    /// Locked, and shared with other runs, as long as this one needs the folder.
+    lock: File,
 }
+
+/// In the folder, locked by every run that needs it.
+const LOCK_NAME: &str = "lock";
 
 /// A part of a model that is rounded at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,9 +61,22 @@ impl RoundedStore {
         let version = env!("CARGO_PKG_VERSION");
         let digest = hexadecimal(&Sha256::digest(format!("rounded {version} {subject}").as_bytes()));
         let folder = cache.join("rounded").join(&digest[..32]);
-        fs::create_dir_all(&folder)
-            .map_err(|source| CompressError::Write { path: folder.clone(), source })?;
-        Ok(Self { folder })
+        let unwritable = |source| CompressError::Write { path: folder.clone(), source };
+        loop {
+            fs::create_dir_all(&folder).map_err(unwritable)?;
+            let path = folder.join(LOCK_NAME);
+            let lock = match File::create(&path) {
+                Ok(lock) => lock,
+                // the run that was the last has just removed the folder
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(unwritable(error)),
+            };
+            // where locks are not supported there is nobody to wait for that we could see
+            let _ = lock.lock_shared();
+            if path.is_file() {
+                return Ok(Self { folder, lock });
+            }
+        }
     }
 
     /// Keeps a part: whole, or not at all.
@@ -97,10 +117,13 @@ impl RoundedStore {
         (digest(&matrices) == *expected).then_some(matrices)
     }
 
-    /// Removes everything: the artifact holds it now.
+    /// Removes everything, since the artifact holds it now; the last of several runs does.
     pub fn remove(self) {
-        // what stays behind is only a cache
-        let _ = fs::remove_dir_all(&self.folder);
+        let is_last = self.lock.unlock().is_ok() && self.lock.try_lock().is_ok();
+        if is_last {
+            // what stays behind is only a cache
+            let _ = fs::remove_dir_all(&self.folder);
+        }
     }
 }
 
@@ -147,7 +170,11 @@ mod tests {
 
         let other = RoundedStore::begin(cache.path(), "another").unwrap();
         assert_ne!(other.folder, store.folder);
+        // another run with the same plan is not done yet
+        let beside = RoundedStore::begin(cache.path(), "one").unwrap();
         store.remove();
+        assert!(path.exists());
+        beside.remove();
         assert!(!path.exists());
     }
 }
