@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use secateur_compress::progress::Progress;
+use secateur_reports::schemas::{Failed, Failure};
 use secateur_reports::{Format, Table, document};
 use secateur_search::{Limit, Report};
 use serde::Serialize;
-use serde_json::json;
 
 use crate::arguments::{Global, TableFormat};
 use crate::exit::Exit;
@@ -112,8 +112,9 @@ impl Console {
     pub fn error(&self, error: &anyhow::Error, exit: Exit) {
         let message = messages(error);
         if self.json {
-            let document = json!({"error": {"message": message, "exit_code": exit as i32}});
-            let _ = print(&format!("{document:#}\n"));
+            let document = Failed { error: Failure { message, exit_code: exit as i32 } };
+            // a closed stdout changes nothing about the exit code
+            let _ = Self::json_document(&document);
         } else {
             let _ = writeln!(io::stderr(), "error: {message}");
         }

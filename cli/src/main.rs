@@ -52,7 +52,7 @@ fn main() -> ExitCode {
         Command::Search(arguments) => commands::search::run(&arguments, seed, &console),
         Command::Pull(arguments) => commands::pull::run(&arguments, &console),
         Command::Reference => commands::describe::reference(),
-        Command::Schema => commands::describe::schema(),
+        Command::Schema(arguments) => commands::describe::schema(&arguments),
         Command::Whatif(arguments) => commands::whatif::run(&arguments, &console),
     });
     match result {

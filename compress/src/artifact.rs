@@ -14,13 +14,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::apply::write_gguf;
 use crate::card::model_card;
-use crate::checksum::{sha256_file, sha256_sums};
+use crate::checksum::{sha256_file, sha256_sums, sizes};
 use crate::hf_folder::write_hf_folder;
 use crate::progress::Progress;
 use crate::quality::{Quality, quality};
 use crate::report::Told;
 use crate::rounding::RoundedStore;
 use crate::samples::samples;
+use crate::statistics::Sequence;
 use crate::verify::{TensorDistance, verify};
 use crate::{CompressError, staging};
 
@@ -112,7 +113,7 @@ pub struct Execution<'a> {
     /// Matrices that are rounded already; without them, each number is rounded to the nearest.
     pub rounded: Option<&'a RoundedStore>,
     /// Sequences of tokens on which the artifact is measured against its source; none if it is empty.
-    pub held_out: &'a [Vec<u32>],
+    pub held_out: &'a [Sequence],
     /// What it is measured against, where that is not the source as it is given: the source before its shape was cut.
     pub parent: Option<&'a Checkpoint>,
     /// Budgets that were set and whether they are kept, for the report.
@@ -144,8 +145,7 @@ pub fn compress(
     let gguf = staging.path().join(GGUF_NAME);
 
     let started = Instant::now();
-    progress.begin("hashing", 0);
-    let sources = hash_sources(checkpoint)?;
+    let sources = hash_sources(checkpoint, progress)?;
     timed("hash", started);
 
     let started = Instant::now();
@@ -159,7 +159,8 @@ pub fn compress(
     timed("verify", started);
 
     let started = Instant::now();
-    let quality = quality(execution.parent.unwrap_or(checkpoint), &gguf, execution.held_out, progress)?;
+    let parent = execution.parent.unwrap_or(checkpoint);
+    let quality = quality(parent, &gguf, execution.held_out, progress)?;
     timed("measure", started);
 
     if let HfPlan::Write(tensor_type) = plan.hf {
@@ -188,13 +189,12 @@ pub fn compress(
         sources: &sources,
         quality: quality.as_ref(),
         distances: &distances,
-        samples: samples(checkpoint, &gguf, progress)?,
+        samples: samples(parent, &gguf, quality.is_some(), progress)?,
     };
     let report = told.report();
     staging.write(PAGE_NAME, report.html().as_bytes())?;
     staging.write(MARKDOWN_NAME, report.markdown().as_bytes())?;
-    progress.begin("hashing", 0);
-    let sums = sha256_sums(staging.path())?;
+    let sums = sha256_sums(staging.path(), progress)?;
     staging.write(SUMS_NAME, sums.as_bytes())?;
     let run = RunRecord {
         schema: RunRecord::SCHEMA,
@@ -220,13 +220,15 @@ pub fn compress(
     Ok(Outcome { divergence_check, run, folder })
 }
 
-fn hash_sources(checkpoint: &Checkpoint) -> Result<Vec<SourceFile>, CompressError> {
+fn hash_sources(checkpoint: &Checkpoint, progress: &dyn Progress) -> Result<Vec<SourceFile>, CompressError> {
     // the demo model is in no file
     let weights = checkpoint.weight_files().filter(|path| path.is_file()).map(Path::to_owned);
-    weights
-        .chain(checkpoint.description_files())
+    let files: Vec<PathBuf> = weights.chain(checkpoint.description_files()).collect();
+    progress.begin("hashing", sizes(&files));
+    files
+        .iter()
         .map(|path| {
-            let (bytes, sha256) = sha256_file(&path)?;
+            let (bytes, sha256) = sha256_file(path, progress)?;
             let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
             Ok(SourceFile { name, bytes, sha256 })
         })

@@ -88,7 +88,9 @@ fn front_matter(checkpoint: &Checkpoint, plan: &Plan, quality: Option<&Quality>)
     // where it was fetched from is surer than what it says of itself
     let base = checkpoint.hub.as_ref().map(|hub| hub.repo.as_str()).or(stated);
     text("base_model", base);
-    text("base_model_relation", base.map(|_| "quantized"));
+    // the Hub knows no word for a model that was cut; it is new weights that come from old ones
+    let is_cut = plan.shape.is_some() || plan.vocabulary.is_some();
+    text("base_model_relation", base.map(|_| if is_cut { "finetune" } else { "quantized" }));
     text("library_name", Some(if matches!(plan.hf, HfPlan::Write(_)) { "transformers" } else { "gguf" }));
     text("pipeline_tag", Some("text-generation"));
     text("quantized_by", Some("secateur"));

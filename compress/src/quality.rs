@@ -11,8 +11,9 @@ use sha2::{Digest, Sha256};
 use crate::CompressError;
 use crate::checksum::hexadecimal;
 use crate::forward::{Forward, Residency};
-use crate::measure::{Chunks, Estimate, MeasureError, Parent, divergence};
+use crate::measure::{Chunks, Comparison, Estimate, MeasureError, Parent, divergence};
 use crate::progress::Progress;
+use crate::statistics::Sequence;
 
 /// What is lost, measured by our forward pass: as llama-perplexity does, the second half of each chunk scored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -42,6 +43,26 @@ pub struct Quality {
     /// How the scored part of each chunk begins, so that a reader sees what kind of text loses how much.
     #[serde(default)]
     pub passages: Vec<String>,
+    /// The same for each of the texts that were named, where chunks are of more than one.
+    #[serde(default)]
+    pub domains: Vec<DomainQuality>,
+}
+
+/// What is lost on one of several texts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DomainQuality {
+    /// What the text is called.
+    pub text: String,
+    /// Tokens of it that were scored.
+    pub scored_tokens: usize,
+    /// Mean divergence from the source, in nats per token.
+    pub divergence: Estimate,
+    /// Share of tokens for which both hold the same next token for the likeliest.
+    pub same_top: Estimate,
+    /// The source's bits of loss for each byte of text.
+    pub source_bits_per_byte: Estimate,
+    /// The artifact's.
+    pub bits_per_byte: Estimate,
 }
 
 /// Characters of the beginning of a passage.
@@ -69,11 +90,12 @@ impl Quality {
 pub(crate) fn quality(
     source: &Checkpoint,
     written: &Path,
-    sequences: &[Vec<u32>],
+    sequences: &[Sequence],
     progress: &dyn Progress,
 ) -> Result<Option<Quality>, CompressError> {
     let (Some(tokenizer), Some(first)) = (&source.tokenizer, sequences.first()) else { return Ok(None) };
-    let chunks = Chunks::of_tokens(tokenizer, &sequences.concat(), first.len(), None)?;
+    let tokens: Vec<u32> = sequences.iter().flat_map(|sequence| &sequence.tokens).copied().collect();
+    let chunks = Chunks::of_tokens(tokenizer, &tokens, first.tokens.len(), None)?;
     let written = Checkpoint::open(written)?;
     let forward = |checkpoint| Forward::new(checkpoint, Residency::Stream).map_err(MeasureError::from);
     let (parent, child) = (forward(source)?, forward(&written)?);
@@ -92,9 +114,36 @@ pub(crate) fn quality(
         divergence_of_chunk: compared.divergence.mean_of_chunk(),
         passages: sequences
             .iter()
-            .map(|sequence| beginning(tokenizer, &sequence[sequence.len() / 2..]))
+            .map(|sequence| beginning(tokenizer, &sequence.tokens[sequence.tokens.len() / 2..]))
             .collect(),
+        domains: domains(sequences, &compared),
     }))
+}
+
+/// Chunks of each text by themselves, in the order in which the texts begin; nothing if all are of one.
+fn domains(sequences: &[Sequence], compared: &Comparison) -> Vec<DomainQuality> {
+    let mut names: Vec<&str> = Vec::new();
+    for sequence in sequences {
+        if !names.contains(&sequence.text.as_str()) {
+            names.push(&sequence.text);
+        }
+    }
+    if names.len() < 2 {
+        return Vec::new();
+    }
+    let domain = |text: &str| {
+        let Comparison { divergence, parent, child } =
+            compared.of_chunks(|chunk| sequences[chunk].text == text);
+        DomainQuality {
+            text: text.to_owned(),
+            scored_tokens: divergence.count(),
+            divergence: divergence.mean(),
+            same_top: divergence.same_top(),
+            source_bits_per_byte: parent.bits_per_byte(),
+            bits_per_byte: child.bits_per_byte(),
+        }
+    };
+    names.into_iter().map(domain).collect()
 }
 
 /// The first characters that tokens spell, on one line.
@@ -108,10 +157,10 @@ fn beginning(tokenizer: &Tokenizer, tokens: &[u32]) -> String {
 }
 
 /// SHA-256 of the bytes that sequences spell, with the length of each.
-fn fingerprint(tokenizer: &Tokenizer, sequences: &[Vec<u32>]) -> String {
+fn fingerprint(tokenizer: &Tokenizer, sequences: &[Sequence]) -> String {
     let mut hasher = Sha256::new();
     for sequence in sequences {
-        let bytes: Vec<u8> = sequence.iter().flat_map(|&token| tokenizer.bytes_of(token)).collect();
+        let bytes: Vec<u8> = sequence.tokens.iter().flat_map(|&token| tokenizer.bytes_of(token)).collect();
         hasher.update((bytes.len() as u64).to_le_bytes());
         hasher.update(&bytes);
     }

@@ -3,12 +3,12 @@
 use secateur_model::plan::{Plan, TensorPlan};
 use secateur_model::{Checkpoint, Role};
 use secateur_reports::checks::Check;
-use secateur_reports::report::{Device, Loss, Report, Sample, TensorFate, Totals};
+use secateur_reports::report::{Device, Domain, Loss, Report, Sample, TensorFate, Totals};
 use secateur_reports::search::SearchRecord;
 
 use crate::artifact::SourceFile;
 use crate::measure::Estimate;
-use crate::quality::Quality;
+use crate::quality::{DomainQuality, Quality};
 use crate::verify::TensorDistance;
 
 /// All that is told of a run.
@@ -151,5 +151,17 @@ fn loss(quality: &Quality) -> Loss {
         perplexity: (with_error(quality.source_perplexity), with_error(quality.perplexity)),
         bits_per_byte: (with_error(quality.source_bits_per_byte), with_error(quality.bits_per_byte)),
         passages: quality.passages.iter().cloned().zip(quality.divergence_of_chunk.iter().copied()).collect(),
+        domains: quality.domains.iter().map(domain).collect(),
+    }
+}
+
+fn domain(of: &DomainQuality) -> Domain {
+    let with_error = |estimate: Estimate| (estimate.value, estimate.error);
+    Domain {
+        text: of.text.clone(),
+        scored_tokens: of.scored_tokens,
+        divergence: with_error(of.divergence),
+        same_top: with_error(of.same_top),
+        bits_per_byte: (with_error(of.source_bits_per_byte), with_error(of.bits_per_byte)),
     }
 }

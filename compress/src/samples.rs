@@ -17,9 +17,12 @@ const PROMPTS: [&str; 3] =
 /// Tokens of a continuation.
 const LENGTH: usize = 32;
 
-/// Models with more parameters would take longer than seconds, and more memory than the rest of the work. It is a number and no
-/// stopwatch, so that the same model always gets the same report.
+/// Models with more parameters would take longer than seconds. It is a number and no stopwatch, so that the same model always gets the same
+/// report.
 const MOST_PARAMETERS: u64 = 16_000_000;
+
+/// The same where the model was measured: that took minutes, and these weights as `f32` are 2 GB.
+const MOST_PARAMETERS_MEASURED: u64 = 512_000_000;
 
 /// Tokens that end a text.
 const ENDS: [Special; 3] = [Special::EndOfSequence, Special::EndOfTurn, Special::EndOfMessage];
@@ -31,50 +34,62 @@ const ENDS: [Special; 3] = [Special::EndOfSequence, Special::EndOfTurn, Special:
 pub(crate) fn samples(
     source: &Checkpoint,
     written: &Path,
+    is_measured: bool,
     progress: &dyn Progress,
 ) -> Result<Vec<Sample>, CompressError> {
-    let Some(tokenizer) = &source.tokenizer else { return Ok(Vec::new()) };
-    if source.spec.parameter_count() > MOST_PARAMETERS {
+    let most = if is_measured { MOST_PARAMETERS_MEASURED } else { MOST_PARAMETERS };
+    let Some(tokenizer) = source.tokenizer.as_ref().filter(|_| source.spec.parameter_count() <= most) else {
         return Ok(Vec::new());
-    }
-    progress.begin("continuing", 0);
+    };
+    let prompts: Vec<(&str, Vec<u32>)> =
+        PROMPTS.iter().filter_map(|prompt| Some((*prompt, tokens_of(source, tokenizer, prompt)?))).collect();
+    progress.begin("continuing", (2 * LENGTH * prompts.len()) as u64);
     let written = Checkpoint::open(written)?;
-    let continued =
-        PROMPTS.iter().filter_map(|prompt| sample(source, &written, tokenizer, prompt, progress).transpose());
-    match continued.collect::<Result<Vec<_>, _>>() {
-        Ok(samples) => Ok(samples),
-        Err(ForwardError::Interrupted) => Err(CompressError::Interrupted),
+    let both = [source, &written].map(|model| continued(model, tokenizer, &prompts, progress));
+    let [of_source, of_artifact] = match both {
+        [Ok(of_source), Ok(of_artifact)] => [of_source, of_artifact],
+        [Err(ForwardError::Interrupted), _] | [_, Err(ForwardError::Interrupted)] => {
+            return Err(CompressError::Interrupted);
+        }
         // a model whose numbers are not finite is still cut as it was asked for
-        Err(ForwardError::NotFinite { .. }) => Ok(Vec::new()),
-        Err(error) => Err(MeasureError::from(error).into()),
-    }
+        [Err(ForwardError::NotFinite { .. }), _] | [_, Err(ForwardError::NotFinite { .. })] => {
+            return Ok(Vec::new());
+        }
+        [Err(error), _] | [_, Err(error)] => return Err(MeasureError::from(error).into()),
+    };
+    let pairs = of_source.into_iter().zip(of_artifact);
+    let sample = |((prompt, _), (source, artifact)): (&(&str, _), (String, String))| Sample {
+        prompt: (*prompt).to_owned(),
+        source,
+        artifact,
+    };
+    Ok(prompts.iter().zip(pairs).map(sample).collect())
 }
 
-/// One prompt; `None` if the model has no room or no tokens for it.
-fn sample(
-    source: &Checkpoint,
-    written: &Checkpoint,
-    tokenizer: &Tokenizer,
-    prompt: &str,
-    progress: &dyn Progress,
-) -> Result<Option<Sample>, ForwardError> {
+/// A prompt's tokens; `None` if the model has no room or no tokens for it.
+fn tokens_of(source: &Checkpoint, tokenizer: &Tokenizer, prompt: &str) -> Option<Vec<u32>> {
     let options = EncodeOptions { add_special: true, parse_special: false };
-    let Ok(mut tokens) = Encoder::new(tokenizer).and_then(|encoder| encoder.encode(prompt, options)) else {
-        return Ok(None);
-    };
+    let mut tokens = Encoder::new(tokenizer).and_then(|encoder| encoder.encode(prompt, options)).ok()?;
     if tokenizer.adds_eos() {
         tokens.pop();
     }
-    if tokens.is_empty() || tokens.len() + LENGTH > source.spec.context_length {
-        return Ok(None);
-    }
-    let continued = |checkpoint| {
-        let ids = greedy(&Forward::new(checkpoint, Residency::Keep)?, tokenizer, &tokens, progress)?;
+    (!tokens.is_empty() && tokens.len() + LENGTH <= source.spec.context_length).then_some(tokens)
+}
+
+/// How a model goes on after each prompt.
+fn continued(
+    model: &Checkpoint,
+    tokenizer: &Tokenizer,
+    prompts: &[(&str, Vec<u32>)],
+    progress: &dyn Progress,
+) -> Result<Vec<String>, ForwardError> {
+    let forward = Forward::new(model, Residency::Keep)?;
+    let text = |(_, tokens): &(&str, Vec<u32>)| {
+        let ids = greedy(&forward, tokenizer, tokens, progress)?;
         let bytes: Vec<u8> = ids.iter().flat_map(|&id| tokenizer.bytes_of(id)).collect();
-        Ok::<_, ForwardError>(String::from_utf8_lossy(&bytes).into_owned())
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
-    let (source, artifact) = (continued(source)?, continued(written)?);
-    Ok(Some(Sample { prompt: prompt.to_owned(), source, artifact }))
+    prompts.iter().map(text).collect()
 }
 
 /// The likeliest token each time, the first of equals.
@@ -94,6 +109,7 @@ fn greedy(
             return Err(ForwardError::Interrupted);
         }
         ids.push(next);
+        progress.advance(1);
         next = likeliest(&decoder.step(&[next])?);
     }
     Ok(ids)

@@ -67,21 +67,16 @@ impl<'a> Plans<'a> {
         if devices.len() > most {
             return Err(PlansError::TooManyDevices { found: devices.len(), most });
         }
-        let shapes = Shapes::new(subject.whole, subject.statistics, cache, progress)?;
-        let choices = Choices::new(&shapes.all, sorted(&subject.knowledge.options))?;
         let yardstick = Yardstick::new(subject.whole, subject.statistics.spread(SEQUENCES))?;
-        let (mut damages, mut rests) = (vec![0.0], Vec::new());
-        progress.begin("trying shapes", shapes.all.len() as u64);
-        for shape in 0..shapes.all.len() {
-            progress.check()?;
-            let bare = shapes.bare(shape)?;
-            if shape > 0 {
-                let unrepaired: f64 = yardstick.divergences(&bare, 0..1)?.iter().sum();
-                damages.push(LEFT_BY_REPAIR * unrepaired);
-            }
-            rests.push(rest(&bare, &choices.of_shape_alone(&shapes.all, shape), subject.intent)?);
-            progress.advance(1);
-        }
+        let shapes = Shapes::new(subject.whole, subject.statistics, &yardstick, cache, progress)?;
+        let choices = Choices::new(&shapes.all, sorted(&subject.knowledge.options))?;
+        let damages: Vec<f64> = shapes.all.iter().map(|shape| LEFT_BY_REPAIR * shape.loss).collect();
+        let rests = (0..shapes.all.len())
+            .map(|shape| {
+                let matrices = choices.of_shape_alone(&shapes.all, shape);
+                rest(&shapes.bare(shape)?, &matrices, subject.intent)
+            })
+            .collect::<Result<Vec<u64>, CompressError>>()?;
         let predictor = Predictor::new(&choices, &shapes.all, &damages, &rests, devices);
         let rounded = RoundedMatrices::new(subject);
         let devices = devices.to_vec();

@@ -15,13 +15,17 @@ use crate::costs::Limits;
 use crate::error::PlansError;
 use crate::measure::Measurer;
 use crate::plans::Plans;
+use crate::predict::Predictor;
+
+/// How plans are measured; another way is another study.
+const MEASURED: &str = "feedback";
 
 /// How long to search.
 #[derive(Debug, Clone)]
 pub struct Effort {
     /// How hard to try between measurements.
     pub preset: Preset,
-    /// When to stop.
+    /// When to stop; no evaluations are an answer from the study alone.
     pub limit: Limit,
     /// The same seed finds the same plan.
     pub seed: u64,
@@ -64,21 +68,39 @@ impl Plans<'_> {
             Search::new(self.space(), self.predictor(), budgets, effort.preset.settings(effort.seed))?
                 .starting_from(starts)?
                 .limited(effort.limit);
-        let mut study = self.open_study(effort.study.as_deref())?;
+        let measures = effort.limit != Limit::Evaluations(0);
+        let mut study = self.open_study(effort.study.as_deref(), measures)?;
+        let outcome = if measures {
+            self.measured(&search, by_types, &mut study, progress)?
+        } else {
+            let answered = search.answer(&study).map_err(|error| self.in_words(error))?;
+            let chunks: usize = study.all().iter().map(|(_, values)| values.len()).sum();
+            answered.outcome(chunks as f64 / self.yardstick.sequences().len().max(1) as f64)
+        };
+        let chosen = &outcome.chosen.genome;
+        let (plan, model) = (self.plan(chosen)?, self.model(chosen)?.clone());
+        Ok(Searched { plan, model, is_cut: self.is_cut(chosen), outcome, damaged: study.damaged() })
+    }
+
+    /// What a search finds that measures; the plan by types alone where nothing is surely better.
+    fn measured(
+        &self,
+        search: &Search<'_, Predictor>,
+        by_types: Option<Genome>,
+        study: &mut Study,
+        progress: &dyn Progress,
+    ) -> Result<Outcome, PlansError> {
         let measurer = Measurer::new(self, self.yardstick());
-        let mut outcome =
-            search.run(&measurer, &mut study, progress).map_err(|error| self.in_words(error))?;
+        let mut outcome = search.run(&measurer, study, progress).map_err(|error| self.in_words(error))?;
         if outcome.stopped == Stopped::Interrupted {
             return Err(CompressError::Interrupted.into());
         }
         if let Some(plain) = by_types
             && !is_better(study.values(&outcome.chosen.genome), study.values(&plain))
         {
-            outcome.chosen = self.candidate(plain, &study);
+            outcome.chosen = self.candidate(plain, study);
         }
-        let chosen = &outcome.chosen.genome;
-        let (plan, model) = (self.plan(chosen)?, self.model(chosen)?.clone());
-        Ok(Searched { plan, model, is_cut: self.is_cut(chosen), outcome, damaged: study.damaged() })
+        Ok(outcome)
     }
 
     fn candidate(&self, genome: Genome, study: &Study) -> Candidate {
@@ -87,20 +109,25 @@ impl Plans<'_> {
         Candidate { genome, predicted: damage, expected: damage, costs, measured }
     }
 
-    fn open_study(&self, path: Option<&Path>) -> Result<Study, PlansError> {
+    /// The study at a path, or in the cache. One that is not there is begun if it is to be written to.
+    fn open_study(&self, path: Option<&Path>, measures: bool) -> Result<Study, PlansError> {
         let of_model = self.subject.statistics.fingerprint();
         let of_text = sequences_fingerprint(self.yardstick.sequences());
-        let fingerprint = format!("{} {of_model} {of_text}", env!("CARGO_PKG_VERSION"));
+        let version = env!("CARGO_PKG_VERSION");
+        let fingerprint = format!("{version} {MEASURED} {of_model} {of_text}");
         let path = if let Some(path) = path {
             path.to_owned()
         } else {
             let folder = self.shapes.cache.join("studies");
             std::fs::create_dir_all(&folder)
                 .map_err(|source| CompressError::Write { path: folder.clone(), source })?;
-            folder.join(format!("{}-{}.jsonl", &of_model[..16], &of_text[..16]))
+            // all of the fingerprint: what another version measured is not in the way
+            folder.join(format!("{}-{}-{version}-{MEASURED}.jsonl", &of_model[..16], &of_text[..16]))
         };
         let opened: Result<Study, StudyError> = if path.exists() {
             Study::open(&path, &fingerprint, self.space())
+        } else if !measures {
+            Ok(Study::in_memory())
         } else {
             Study::create(&path, &fingerprint, self.space())
         };

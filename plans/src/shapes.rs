@@ -6,9 +6,12 @@ use std::sync::{Mutex, OnceLock};
 use secateur_compress::CompressError;
 use secateur_compress::progress::{Progress, Silent};
 use secateur_compress::shape::{choose_widths, drop_by_divergence, repair, repaired_path};
-use secateur_compress::statistics::Statistics;
+use secateur_compress::statistics::{Statistics, keep, read_kept};
 use secateur_model::shape::{Repair, ShapePlan};
 use secateur_model::{Checkpoint, ModelSpec};
+use serde::{Deserialize, Serialize};
+
+use crate::Yardstick;
 
 /// Widths of the feed-forward part, in twelfths of the model's.
 const TWELFTHS: [usize; 4] = [11, 10, 9, 8];
@@ -28,6 +31,20 @@ pub(crate) struct Shape {
     pub plan: Option<ShapePlan>,
     /// The sizes it has.
     pub spec: ModelSpec,
+    /// The divergence from the whole model without repair, on one sequence, in nats per token.
+    pub loss: f64,
+}
+
+/// Shapes of a model, what each loses without repair, and what both come from: kept with the statistics.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tried {
+    /// The version of this record: 1.
+    schema: u32,
+    /// Of the statistics.
+    calibration: String,
+    plans: Vec<ShapePlan>,
+    losses: Vec<f64>,
 }
 
 /// The shapes of one model.
@@ -42,20 +59,22 @@ pub(crate) struct Shapes<'a> {
 }
 
 impl<'a> Shapes<'a> {
-    /// The model as it is, with narrower feed-forward parts, with fewer layers, and both.
+    /// The model as it is, with narrower feed-forward parts, with fewer layers, and both, as an earlier run has kept them, or chosen and held
+    /// against the yardstick.
     pub fn new(
         whole: &'a Checkpoint,
         statistics: &'a Statistics,
+        yardstick: &Yardstick,
         cache: &Path,
         progress: &dyn Progress,
     ) -> Result<Self, CompressError> {
-        let mut plans = narrower(whole, statistics, progress)?;
-        plans.extend(shorter(whole, statistics, plans.get(1), progress)?);
-        let mut all = vec![Shape { name: "as it is".to_owned(), plan: None, spec: whole.spec.clone() }];
-        for plan in plans {
+        let Tried { plans, losses, .. } = tried(whole, statistics, yardstick, progress)?;
+        let mut all =
+            vec![Shape { name: "as it is".to_owned(), plan: None, spec: whole.spec.clone(), loss: 0.0 }];
+        for (plan, loss) in plans.into_iter().zip(losses) {
             let shape = |source| secateur_model::ModelError::Shape { path: whole.source.clone(), source };
             let spec = plan.apply(&whole.spec).map_err(shape)?;
-            all.push(Shape { name: in_words(&whole.spec, &spec), plan: Some(plan), spec });
+            all.push(Shape { name: in_words(&whole.spec, &spec), plan: Some(plan), spec, loss });
         }
         let ready = all.iter().map(|_| OnceLock::new()).collect();
         let (cache, repaired) = (cache.to_owned(), Mutex::new(Vec::new()));
@@ -97,6 +116,33 @@ impl<'a> Shapes<'a> {
     pub fn files(&self) -> Vec<PathBuf> {
         self.repaired.lock().map(|repaired| repaired.clone()).unwrap_or_default()
     }
+}
+
+fn tried(
+    whole: &Checkpoint,
+    statistics: &Statistics,
+    yardstick: &Yardstick,
+    progress: &dyn Progress,
+) -> Result<Tried, CompressError> {
+    let path = statistics.folder().join("shapes.json");
+    let calibration = statistics.fingerprint();
+    let kept: Option<Tried> = read_kept(&path);
+    if let Some(tried) = kept.filter(|tried| tried.schema == 1 && tried.calibration == calibration) {
+        return Ok(tried);
+    }
+    let mut plans = narrower(whole, statistics, progress)?;
+    plans.extend(shorter(whole, statistics, plans.get(1), progress)?);
+    progress.begin("trying shapes", plans.len() as u64);
+    let mut losses = Vec::with_capacity(plans.len());
+    for plan in &plans {
+        progress.check()?;
+        let bare = whole.clone().with_shape(plan, None)?;
+        losses.push(yardstick.divergences(&bare, 0..1)?.iter().sum());
+        progress.advance(1);
+    }
+    let tried = Tried { schema: 1, calibration, plans, losses };
+    keep(&path, &tried)?;
+    Ok(tried)
 }
 
 fn narrower(

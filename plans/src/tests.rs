@@ -6,7 +6,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use secateur_compress::allocation::{Choice, Knowledge};
 use secateur_compress::progress::Silent;
-use secateur_compress::statistics::{BUILT_IN_TEXT, Place, calibrate, calibration_tokens};
+use secateur_compress::statistics::{Place, calibrate, calibration_tokens, texts_or_built_in};
 use secateur_compress::{Intent, plan_choices};
 use secateur_model::shape::{KeptLayer, Repair, ShapePlan};
 use secateur_model::stored::FileBytes;
@@ -27,8 +27,9 @@ fn with_plans(devices: &[Device], test: impl FnOnce(Result<Plans, PlansError>)) 
     let cache = tempfile::tempdir().unwrap();
     let whole = Checkpoint::from_gguf_bytes(demo::NAME, FileBytes::Static(demo::GGUF)).unwrap();
     let tokenizer = whole.tokenizer.as_ref().unwrap();
-    let texts = [BUILT_IN_TEXT.to_owned()];
+    let texts = texts_or_built_in(&[]).unwrap();
     let sequences = calibration_tokens(tokenizer, &whole.spec, &texts, Some(2048)).unwrap();
+    let sequences: Vec<Vec<u32>> = sequences.into_iter().map(|sequence| sequence.tokens).collect();
     let place = Place::Cache(cache.path().to_owned());
     let statistics = calibrate(&whole, &sequences, &place, &Silent).unwrap().statistics;
     let knowledge = Knowledge::of(&whole, &statistics, 1, &Silent).unwrap();
@@ -109,7 +110,7 @@ fn matrices_are_silent_and_weigh_nothing_where_their_layer_is_gone() {
         let layers = (0..of).filter(|&layer| layer != gone).map(KeptLayer::whole).collect();
         let shorter = ShapePlan { of, layers, repair };
         let spec = shorter.apply(&whole.spec).unwrap();
-        let shape = Shape { name: "shorter".to_owned(), plan: Some(shorter.clone()), spec };
+        let shape = Shape { name: "shorter".to_owned(), plan: Some(shorter.clone()), spec, loss: 0.1 };
         let shapes = [plans.shapes.all[0].clone(), shape];
         let choices = Choices::new(&shapes, plans.choices.matrices.clone()).unwrap();
         let genome = choices.space.random(&mut SmallRng::seed_from_u64(3));

@@ -1,6 +1,7 @@
 //! What models are held against: their parent on sequences of tokens.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use secateur_compress::CompressError;
 use secateur_compress::forward::{Forward, ForwardError, Hidden, NoTaps, Residency};
@@ -8,23 +9,33 @@ use secateur_compress::measure::mean_divergence;
 use secateur_compress::progress::Silent;
 use secateur_model::Checkpoint;
 
+/// Bytes of the parent's predictions that are held; of the sequences after those, they are made again for each comparison.
+const HELD_BYTES: usize = 1 << 30;
+
 /// A parent and what it makes of some sequences.
 pub struct Yardstick<'a> {
     sequences: Vec<Vec<u32>>,
     parent: Forward<'a>,
-    /// Of each sequence, the parent's last hidden states.
-    seen_by_parent: Vec<Hidden>,
+    /// Of each sequence, once it is asked for.
+    seen_by_parent: OnceLock<Vec<Seen>>,
+}
+
+/// What the parent makes of a sequence.
+struct Seen {
+    /// Its last hidden states.
+    hidden: Hidden,
+    /// Its logits of the half that is judged, `[tokens / 2, vocabulary]`, if they are held.
+    logits: Option<Vec<f32>>,
 }
 
 impl<'a> Yardstick<'a> {
-    /// Takes the parent through the sequences once.
+    /// The parent is taken through the sequences once, when it is compared for the first time.
     ///
     /// # Errors
     /// If its weights cannot be read.
     pub fn new(parent: &'a Checkpoint, sequences: Vec<Vec<u32>>) -> Result<Self, CompressError> {
         let parent = Forward::new(parent, Residency::Stream)?;
-        let seen_by_parent = pass(&parent, &sequences)?;
-        Ok(Self { sequences, parent, seen_by_parent })
+        Ok(Self { sequences, parent, seen_by_parent: OnceLock::new() })
     }
 
     /// Sequences of tokens.
@@ -41,18 +52,45 @@ impl<'a> Yardstick<'a> {
         model: &Checkpoint,
         sequences: Range<usize>,
     ) -> Result<Vec<f64>, CompressError> {
+        let seen_by_parent = self.seen_by_parent()?;
         let child = Forward::new(model, Residency::Stream)?;
         let seen = pass(&child, &self.sequences[sequences.clone()])?;
         let vocabulary_size = model.spec.vocabulary_size;
         let of = |(index, child_hidden): (usize, &Hidden)| {
-            let parent_hidden = &self.seen_by_parent[index];
-            let judged = child_hidden.tokens() / 2..child_hidden.tokens();
-            let of_parent = self.parent.logits(parent_hidden, judged.clone())?;
-            let of_child = child.logits(child_hidden, judged)?;
-            Ok(mean_divergence(&of_parent, &of_child, vocabulary_size))
+            let of_child = child.logits(child_hidden, judged(child_hidden))?;
+            let seen = &seen_by_parent[index];
+            let made_again;
+            let of_parent = if let Some(held) = &seen.logits {
+                held
+            } else {
+                made_again = self.parent.logits(&seen.hidden, judged(&seen.hidden))?;
+                &made_again
+            };
+            Ok(mean_divergence(of_parent, &of_child, vocabulary_size))
         };
         sequences.zip(&seen).map(of).collect()
     }
+
+    fn seen_by_parent(&self) -> Result<&[Seen], CompressError> {
+        if let Some(seen) = self.seen_by_parent.get() {
+            return Ok(seen);
+        }
+        let mut free = HELD_BYTES;
+        let mut seen = Vec::with_capacity(self.sequences.len());
+        for hidden in pass(&self.parent, &self.sequences)? {
+            let bytes = judged(&hidden).len() * self.parent.spec().vocabulary_size * size_of::<f32>();
+            let logits =
+                if bytes <= free { Some(self.parent.logits(&hidden, judged(&hidden))?) } else { None };
+            free -= logits.as_ref().map_or(0, |_| bytes);
+            seen.push(Seen { hidden, logits });
+        }
+        Ok(self.seen_by_parent.get_or_init(|| seen))
+    }
+}
+
+/// The second half of a sequence.
+fn judged(hidden: &Hidden) -> Range<usize> {
+    hidden.tokens() / 2..hidden.tokens()
 }
 
 fn pass(model: &Forward, sequences: &[Vec<u32>]) -> Result<Vec<Hidden>, ForwardError> {

@@ -1,11 +1,12 @@
 //! What `calibrate` saw.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{Cell, Column, Table, units};
 
 /// Statistics of a model on a text.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Calibration {
     /// The version of this record: 1.
     pub schema: u32,
@@ -42,7 +43,7 @@ pub struct Calibration {
 }
 
 /// What was seen in one layer: the features of each input, and how much the layer does.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct CalibratedLayer {
     /// From 0.
     pub layer: usize,

@@ -1,12 +1,13 @@
 //! What `compress` did, or would do.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::search::SearchRecord;
 use crate::{Cell, Column, Table, units};
 
 /// The result of a run, planned or done.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Compression {
     /// The version of this record: 1.
     pub schema: u32,
@@ -55,7 +56,7 @@ pub struct Compression {
 }
 
 /// What a smaller vocabulary is worth.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct SmallerVocabulary {
     /// Tokens of the source.
     pub tokens_before: usize,
@@ -74,7 +75,7 @@ pub struct SmallerVocabulary {
 }
 
 /// A smaller shape; sizes are those of a layer, before and after.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct SmallerShape {
     /// Layers.
     pub layers: (usize, usize),
@@ -95,7 +96,7 @@ pub struct SmallerShape {
 }
 
 /// A text in a smaller vocabulary.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct TextInTokens {
     /// Its name.
     pub name: String,
@@ -106,7 +107,7 @@ pub struct TextInTokens {
 }
 
 /// An artifact beside its source, measured by our forward pass on text that was not calibrated on.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct MeasuredQuality {
     /// Tokens that were scored.
     pub scored_tokens: usize,
@@ -125,7 +126,7 @@ pub struct MeasuredQuality {
 }
 
 /// Tensors of one role that go from one type to another.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Change {
     /// What they are for.
     pub role: String,
@@ -142,7 +143,7 @@ pub struct Change {
 }
 
 /// Tensors whose rows do not fill the blocks of the type that was asked for.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Fallback {
     /// The type that was asked for.
     pub asked: String,

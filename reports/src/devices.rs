@@ -1,11 +1,12 @@
 //! Lists of devices, and which of them can run which models.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{Cell, Column, Table};
 
 /// Every profile.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct DeviceList {
     /// The version of this record: 1.
     pub schema: u32,
@@ -14,7 +15,7 @@ pub struct DeviceList {
 }
 
 /// Profiles that were checked and found valid.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Checked {
     /// The version of this record: 1.
     pub schema: u32,
@@ -23,7 +24,7 @@ pub struct Checked {
 }
 
 /// One profile.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct DeviceRow {
     /// What `--profile` takes.
     pub id: String,
@@ -83,7 +84,7 @@ fn device_table(title: &str, devices: &[DeviceRow]) -> Table {
 }
 
 /// Which devices run which models.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Matches {
     /// The version of this record: 1.
     pub schema: u32,
@@ -96,7 +97,7 @@ pub struct Matches {
 }
 
 /// One model on one device.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct MatchRow {
     /// The model.
     pub model: String,

@@ -1,11 +1,12 @@
 //! What `eval` measured.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{Cell, Column, Table, units};
 
 /// Measurements of a model on one or several texts.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Evaluation {
     /// The version of this record: 1.
     pub schema: u32,
@@ -30,7 +31,7 @@ pub struct Evaluation {
 }
 
 /// A value with its standard error; none where one chunk is all there is.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct Estimate {
     /// The value.
     pub value: f64,
@@ -39,7 +40,7 @@ pub struct Estimate {
 }
 
 /// How well a model predicts a text.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Prediction {
     /// The text.
     pub text: String,
@@ -60,7 +61,7 @@ pub struct Prediction {
 }
 
 /// How far a model is from its parent on a text.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Divergence {
     /// The text.
     pub text: String,

@@ -1,11 +1,12 @@
 //! How far off the predictions of a fit are.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{Cell, Column, Table};
 
 /// Errors of predicted speeds against measured ones, summarised.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct FitReport {
     /// The version of this record: 1.
     pub schema: u32,
@@ -24,7 +25,7 @@ pub struct FitReport {
 }
 
 /// Errors of one group.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct ErrorRow {
     /// What was kept from the fit.
     pub experiment: &'static str,
@@ -37,7 +38,7 @@ pub struct ErrorRow {
 }
 
 /// Absolute relative errors.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct ErrorSummary {
     /// Predictions.
     pub rows: usize,
@@ -48,7 +49,7 @@ pub struct ErrorSummary {
 }
 
 /// One prediction.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[allow(missing_docs)] // columns of the table of measurements
 pub struct WorstRow {
     pub experiment: &'static str,

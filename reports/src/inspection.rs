@@ -1,12 +1,13 @@
 //! What `inspect` found.
 
+use schemars::JsonSchema;
 use secateur_model::HubSource;
 use serde::Serialize;
 
 use crate::{Cell, Column, Table};
 
 /// A model as its headers tell it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Inspection {
     /// The version of this record: 1.
     pub schema: u32,
@@ -49,7 +50,7 @@ pub struct Inspection {
 }
 
 /// Neighbouring layers of the same shape.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct LayerRun {
     /// First and last layer, from 0.
     pub layers: (usize, usize),
@@ -66,7 +67,7 @@ pub struct LayerRun {
 }
 
 /// The tensors of one role.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct RoleRow {
     /// What they are for.
     pub role: String,
@@ -85,7 +86,7 @@ pub struct RoleRow {
 }
 
 /// The tensors of one storage type.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct TypeRow {
     /// Its name.
     pub tensor_type: String,

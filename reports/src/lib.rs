@@ -13,6 +13,7 @@ pub mod inspection;
 pub mod pass_rates;
 pub mod pull;
 pub mod report;
+pub mod schemas;
 pub mod search;
 mod table;
 pub mod units;

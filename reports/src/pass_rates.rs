@@ -1,11 +1,12 @@
 //! What `eval --pass-until` found.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{Cell, Column, Table};
 
 /// How often a model solves tasks.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct PassRates {
     /// The version of this record: 1.
     pub schema: u32,
@@ -26,7 +27,7 @@ pub struct PassRates {
 }
 
 /// How often a model solves one task.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct TaskRow {
     /// The prompt, shortened.
     pub prompt: String,

@@ -1,12 +1,13 @@
 //! What `pull` brought, or would bring.
 
+use schemars::JsonSchema;
 use secateur_model::HubSource;
 use serde::Serialize;
 
 use crate::{Cell, Column, Table, units};
 
 /// The files of a model of the Hub.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Pull {
     /// The version of this record: 1.
     pub schema: u32,
@@ -30,7 +31,7 @@ pub struct Pull {
 }
 
 /// One of the files.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct PulledFile {
     /// With `/` between folders.
     pub path: String,

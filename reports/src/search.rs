@@ -1,11 +1,12 @@
 //! What a search found.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{Cell, Column, Table, units};
 
 /// Plans within limits, and the one that was chosen.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct SearchRecord {
     /// The version of this record: 1.
     pub schema: u32,
@@ -30,7 +31,7 @@ pub struct SearchRecord {
 }
 
 /// A plan.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct PlanRow {
     /// Its shape, in words.
     pub shape: String,
@@ -49,7 +50,7 @@ pub struct PlanRow {
 }
 
 /// A round.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct StepRow {
     /// Evaluations so far.
     pub evaluations: f64,

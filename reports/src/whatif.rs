@@ -1,11 +1,12 @@
 //! What a model would cost on devices.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{Cell, Column, Table, units};
 
 /// The answer to `whatif`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct WhatIf {
     /// The version of this record: 1.
     pub schema: u32,
@@ -23,7 +24,7 @@ pub struct WhatIf {
 }
 
 /// An image as tokens.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ImageRow {
     /// How the grid is chosen.
     pub rule: &'static str,
@@ -40,7 +41,7 @@ pub struct ImageRow {
 }
 
 /// One combination of device, runtime, type and context. All numbers are estimated.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct WhatIfRow {
     /// Id of the profile.
     pub profile: String,
@@ -90,7 +91,7 @@ pub struct WhatIfRow {
 }
 
 /// A change and what it gives.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Advice {
     /// What to change.
     pub change: String,

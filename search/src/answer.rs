@@ -1,6 +1,9 @@
 //! What a study already knows: another budget is answered without another measurement.
 
-use crate::{Candidate, Correction, Exploration, Genome, Measured, Search, SearchError, Study, Surrogate};
+use crate::{
+    Candidate, Correction, Exploration, Genome, Measured, Outcome, Search, SearchError, Stopped, Study,
+    Surrogate,
+};
 
 /// What a study says of budgets that it may not have been made for.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,6 +14,25 @@ pub struct Answered {
     pub predicted: Exploration,
     /// The correction.
     pub corrections: Correction,
+}
+
+impl Answered {
+    /// As the outcome of a search that measured nothing: the measured plan is chosen, unless more is expected of another. `evaluations` are those that
+    /// the study holds.
+    pub fn outcome(self, evaluations: f64) -> Outcome {
+        let Exploration { best, front, takeover, .. } = self.predicted;
+        let loses = |plan: &Candidate| plan.measured.map_or(plan.expected, |measured| measured.mean);
+        let measured = self.measured.filter(|measured| loses(measured) <= best.expected);
+        Outcome {
+            chosen: measured.unwrap_or(best),
+            front,
+            history: Vec::new(),
+            corrections: self.corrections,
+            takeover,
+            evaluations,
+            stopped: Stopped::Answered,
+        }
+    }
 }
 
 impl<S: Surrogate> Search<'_, S> {

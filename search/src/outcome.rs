@@ -78,6 +78,8 @@ pub enum Stopped {
     Settled,
     /// Someone asked to stop; the study goes on from here.
     Interrupted,
+    /// Nothing was to be measured: what the study held is the answer.
+    Answered,
 }
 
 /// What a search with measurements answers.

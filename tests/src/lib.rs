@@ -1,6 +1,7 @@
 //! Shared support for the end-to-end tests and benchmarks.
 
 pub mod binary;
+pub mod browser;
 pub mod fixtures;
 pub mod ggml;
 pub mod hub_client;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use secateur_compress::forward::Site;
 use secateur_compress::progress::Silent;
 use secateur_compress::statistics::{
-    Imatrix, InputMoments, Place, Statistics, calibrate, calibration_tokens,
+    Imatrix, InputMoments, Place, Statistics, calibrate, calibration_tokens, read_texts,
 };
 use secateur_model::{Checkpoint, Role, TensorId};
 use secateur_tests::binary::{self, Ran};
@@ -119,10 +119,11 @@ fn moments_of_a_real_model_are_those_of_llama_cpp() {
 #[test]
 fn diagonals_are_those_of_llama_imatrix() {
     let checkpoint = Checkpoint::open(&demo()).unwrap();
-    let text = fs::read_to_string(judge_text()).unwrap();
+    let texts = read_texts(&judge_text()).unwrap();
     let tokenizer = checkpoint.tokenizer.as_ref().unwrap();
-    let mut sequences = calibration_tokens(tokenizer, &checkpoint.spec, &[text], None).unwrap();
-    sequences.truncate(8); // `--chunks 8`
+    let sequences = calibration_tokens(tokenizer, &checkpoint.spec, &texts, None).unwrap();
+    // `--chunks 8`
+    let sequences: Vec<Vec<u32>> = sequences.into_iter().take(8).map(|sequence| sequence.tokens).collect();
     let folder = tempfile::tempdir().unwrap();
     let place = Place::Folder(folder.path().to_owned());
     let statistics = calibrate(&checkpoint, &sequences, &place, &Silent).unwrap().statistics;

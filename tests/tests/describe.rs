@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on has failed
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,31 +20,95 @@ fn the_published_reference_is_that_of_the_program() {
     assert!(fs::read_to_string(docs("cli.md")).unwrap() == ran.stdout, "docs/cli.md is stale");
 }
 
-/// `secateur schema > docs/run.schema.json` writes it anew.
-#[test]
-fn the_published_schema_is_that_of_run_json() {
-    let ran = binary::run(&["schema"]);
-    let schema: Value = serde_json::from_str(&ran.stdout).unwrap();
-    let published: Value = serde_json::from_slice(&fs::read(docs("run.schema.json")).unwrap()).unwrap();
-    assert_eq!(schema, published);
-
-    let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("out");
-    compress(Path::new("demo"), &["--max-size", "650kB"], &out);
-    let run: Value = serde_json::from_slice(&fs::read(out.join("run.json")).unwrap()).unwrap();
-    describes(&schema, &schema, &run);
-    describes(&schema, &schema["$defs"]["Quality"], &run["quality"]);
+/// The documents that are printed, by the words that print them on the demo model.
+fn printed(folder: &Path) -> Vec<(&'static str, Vec<String>)> {
+    let in_folder = |name: &str| folder.join(name).display().to_string();
+    let (run, text, tasks) = (in_folder("out"), in_folder("text.txt"), in_folder("tasks.jsonl"));
+    let words = |words: &str| -> Vec<String> {
+        let word = |word: &str| match word {
+            "RUN" => run.clone(),
+            "NEW" => in_folder("new"),
+            "TEXT" => text.clone(),
+            "TASKS" => tasks.clone(),
+            other => other.to_owned(),
+        };
+        words.split_whitespace().map(word).collect()
+    };
+    vec![
+        ("calibrate", words("calibrate demo --tokens 2048")),
+        ("check", words("check RUN --max-size 1kB")),
+        ("compare", words("compare RUN demo --columns size,kld,decode@raspberry-pi-5-8gb --baseline demo")),
+        ("compress", words("compress demo --type q4_k_m --vocab 768 --ffn 128 --out NEW")),
+        ("error", words("inspect RUN/nothing")),
+        ("eval", words("eval demo --text TEXT")),
+        ("eval-pass-until", words("eval demo --pass-until TASKS --passes 2 --cap 4")),
+        ("inspect", words("inspect demo")),
+        ("profiles-list", words("profiles list")),
+        ("profiles-match", words("profiles match demo")),
+        (
+            "search",
+            words("search demo --max-size 600kB --profile raspberry-pi-5-8gb --evaluations 2 --search fast"),
+        ),
+        ("whatif", words("whatif demo --profile raspberry-pi-5-8gb")),
+    ]
 }
 
-/// Every key of the document is a property, and every required property is a key.
-fn describes(root: &Value, schema: &Value, document: &Value) {
-    let keys: BTreeSet<_> = document.as_object().unwrap().keys().collect();
-    let properties: BTreeSet<_> = schema["properties"].as_object().unwrap().keys().collect();
-    assert!(keys.is_subset(&properties), "{keys:?} {properties:?}");
-    for required in schema["required"].as_array().unwrap() {
-        assert!(document.get(required.as_str().unwrap()).is_some(), "{required}");
+/// `for NAME in …; do secateur schema $NAME > docs/schemas/$NAME.json; done` writes them anew.
+#[test]
+fn every_document_is_as_its_published_schema_says() {
+    let folder = tempfile::tempdir().unwrap();
+    compress(Path::new("demo"), &["--max-size", "650kB"], &folder.path().join("out"));
+    fs::write(folder.path().join("text.txt"), "It is a truth universally acknowledged. ".repeat(300))
+        .unwrap();
+    fs::write(
+        folder.path().join("tasks.jsonl"),
+        "{\"prompt\": \"It is a\", \"check\": \"regex\", \"answer\": \".\"}\n",
+    )
+    .unwrap();
+    let read = |path: &Path| -> Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
+    let mut documents = vec![("run", read(&folder.path().join("out/run.json")))];
+    for (name, mut words) in printed(folder.path()) {
+        words.push("--json".to_owned());
+        let ran = binary::run(&words);
+        let document = serde_json::from_str(&ran.stdout);
+        documents
+            .push((name, document.unwrap_or_else(|_| panic!("{words:?}: {}{}", ran.stdout, ran.stderr))));
     }
-    assert!(root["$defs"].is_object());
+    for (name, document) in &documents {
+        let schema = published(name);
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let wrong: Vec<String> = validator.iter_errors(document).map(|error| error.to_string()).collect();
+        assert!(wrong.is_empty(), "{name}: {wrong:?}");
+        // it can fail: every document has fields that it must have
+        assert!(!validator.is_valid(&serde_json::json!({})), "{name}");
+    }
+}
+
+#[test]
+fn the_published_schemas_are_those_of_the_program() {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(docs("schemas")).unwrap() {
+        let path = entry.unwrap().path();
+        names.push(path.file_stem().unwrap().to_str().unwrap().to_owned());
+    }
+    for name in &names {
+        let ran = binary::run(&["schema", name]);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let schema: Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert!(schema == published(name), "docs/schemas/{name}.json is stale");
+    }
+    let refused = binary::run(&["schema", "nothing"]);
+    assert_eq!(refused.code, 2);
+    // the message lists all that there are
+    for name in
+        refused.stderr.split("possible values: ").nth(1).unwrap().split(']').next().unwrap().split(", ")
+    {
+        assert!(names.iter().any(|known| known == name.trim()), "docs/schemas/{name}.json is missing");
+    }
+}
+
+fn published(name: &str) -> Value {
+    serde_json::from_slice(&fs::read(docs("schemas").join(format!("{name}.json"))).unwrap()).unwrap()
 }
 
 #[test]

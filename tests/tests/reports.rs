@@ -4,9 +4,9 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use secateur_tests::binary::compress;
+use secateur_tests::browser::{self, Browser, Screen};
 use serde_json::Value;
 
 #[test]
@@ -46,33 +46,69 @@ fn a_report_tells_what_run_json_tells_and_is_the_same_for_any_number_of_threads(
 }
 
 #[test]
-fn a_browser_shows_the_report_without_complaint_and_prints_it() {
-    let names = ["chromium", "chromium-browser", "google-chrome"];
-    let Some(browser) = names.into_iter().find(|name| is_installed(name)) else {
-        return; // the unit tests of the page remain
-    };
+fn each_text_that_is_named_is_told_by_itself() {
     let folder = tempfile::tempdir().unwrap();
+    let texts =
+        [("novel.txt", "It is a truth universally acknowledged. "), ("<sums>.txt", "2 + 2 = 4; 3 + 4 = 7; ")];
+    let mut options =
+        vec!["--type".to_owned(), "q4_k".to_owned(), "--rounding".to_owned(), "weighted".to_owned()];
+    for (name, words) in texts {
+        let path = folder.path().join(name);
+        fs::write(&path, words.repeat(400)).unwrap();
+        options.extend(["--text".to_owned(), path.display().to_string()]);
+    }
     let out = folder.path().join("out");
-    compress(Path::new("demo"), &["--type", "q4_k_m"], &out);
-    let page = format!("file://{}", out.join("report.html").canonicalize().unwrap().display());
-    let pdf = folder.path().join("report.pdf");
-    let ask = |what: &str| {
-        Command::new(browser)
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"])
-            .arg("--enable-logging=stderr")
-            .arg(format!("--user-data-dir={}", folder.path().join("profile").display()))
-            .args([what, &page])
-            .output()
-            .unwrap()
-    };
-    let shown = ask("--dump-dom");
-    let (dom, log) = (String::from_utf8_lossy(&shown.stdout), String::from_utf8_lossy(&shown.stderr));
-    assert!(dom.contains("What every matrix became"), "{log}");
-    assert!(!log.contains(":CONSOLE"), "{log}");
-    ask(&format!("--print-to-pdf={}", pdf.display()));
-    assert!(fs::read(pdf).unwrap().starts_with(b"%PDF-"));
+    compress(Path::new("demo"), &options.iter().map(String::as_str).collect::<Vec<_>>(), &out);
+    let run: Value = serde_json::from_slice(&fs::read(out.join("run.json")).unwrap()).unwrap();
+    let quality = &run["quality"];
+    let domains = quality["domains"].as_array().unwrap();
+    assert_eq!(
+        domains.iter().map(|domain| domain["text"].as_str().unwrap()).collect::<Vec<_>>(),
+        texts.map(|text| text.0)
+    );
+    let number = |value: &Value| value.as_f64().unwrap();
+    let tokens: f64 = domains.iter().map(|domain| number(&domain["scored_tokens"])).sum();
+    assert_eq!(tokens, number(&quality["scored_tokens"]));
+    let whole: f64 = domains
+        .iter()
+        .map(|domain| number(&domain["divergence"]["value"]) * number(&domain["scored_tokens"]))
+        .sum();
+    assert!((whole / tokens - number(&quality["divergence"]["value"])).abs() < 1e-9);
+    let [novel, sums] = [0, 1].map(|index: usize| number(&domains[index]["source_bits_per_byte"]["value"]));
+    assert!(novel < sums, "the demo model has read novels: {novel} {sums}");
+    let page = fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("&lt;sums&gt;.txt") && !page.contains("<sums>"));
 }
 
-fn is_installed(program: &str) -> bool {
-    Command::new(program).arg("--version").output().is_ok_and(|ran| ran.status.success())
+/// Whether what the chosen plan tells is to be seen.
+const TOLD: &str = "return getComputedStyle([...document.querySelectorAll('.plan')].pop().querySelector('.told')).visibility";
+
+#[test]
+fn a_browser_shows_the_report_tells_a_plan_that_is_pointed_at_and_prints() {
+    if !browser::is_installed() {
+        return; // the unit tests of the page remain
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let device = ["--profile", "raspberry-pi-5-8gb", "--max-size", "600kB", "--evaluations", "4"];
+    compress(Path::new("demo"), &device, &out);
+    let page = out.join("report.html");
+    let phone = Screen { width: 390, height: 844, dark: true };
+    let desk = Screen { width: 1280, height: 900, dark: false };
+    let mut papers = Vec::new();
+    for (name, screen) in [("phone", phone), ("desk", desk)] {
+        let browser = Browser::open(&folder.path().join(name), screen);
+        browser.show(&page);
+        assert_eq!(browser.ask("return document.querySelectorAll('.cell').length"), 29);
+        let sideways = "const page = document.documentElement; return page.scrollWidth > page.clientWidth";
+        assert_eq!(browser.ask(sideways), false, "{name}: the page as a whole does not scroll sideways");
+        assert_eq!(browser.ask(TOLD), "hidden");
+        browser.point_at(".plan:last-of-type circle");
+        assert_eq!(browser.ask(TOLD), "visible", "{name}");
+        papers.push(browser.ask("return getComputedStyle(document.body).backgroundColor"));
+        assert!(browser.printed().starts_with(b"%PDF-"));
+        let complaints = browser.complaints();
+        assert!(complaints.is_empty(), "{complaints:?}");
+    }
+    assert_eq!(papers, ["rgb(21, 24, 27)", "rgb(255, 255, 255)"]);
 }

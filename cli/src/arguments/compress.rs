@@ -48,9 +48,9 @@ pub struct CompressArguments {
     /// A text file, or a folder of .txt and .md files, to calibrate on; may be repeated [default: a mixed text in the program]
     #[arg(long = "text", value_name = "FILE|FOLDER")]
     pub texts: Vec<PathBuf>,
-    /// Tokens to calibrate on at most, spread over the text
-    #[arg(long, value_name = "N", default_value_t = 24_576)]
-    pub tokens: usize,
+    /// Tokens to calibrate on at most, spread over the text [default: 24576, or 8192 with --search fast]
+    #[arg(long, value_name = "N")]
+    pub tokens: Option<usize>,
     /// llama.cpp's importance matrix instead of a calibration, for --rounding weighted
     #[arg(long, value_name = "FILE", conflicts_with_all = ["texts", "tokens"])]
     pub imatrix: Option<PathBuf>,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use clap_complete::Shell;
 
 #[derive(Debug, Args)]
@@ -16,4 +17,19 @@ pub struct ManArguments {
     /// Folder for the pages, for example ~/.local/share/man/man1
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct SchemaArguments {
+    /// The document, by the command that prints it
+    #[arg(default_value = RUN, value_parser = documents())]
+    pub document: String,
+}
+
+/// What run.json is called among the documents.
+const RUN: &str = "run";
+
+fn documents() -> PossibleValuesParser {
+    let of_commands = secateur_reports::schemas::all().into_iter().map(|(name, _)| name);
+    PossibleValuesParser::new(std::iter::once(RUN).chain(of_commands))
 }

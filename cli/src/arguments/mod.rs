@@ -19,12 +19,12 @@ pub use calibrate::CalibrateArguments;
 pub use check::CheckArguments;
 pub use compare::{ChartArgument, CompareArguments};
 pub use compress::{CompressArguments, LayerChoice, ShapeArguments, VocabularyArguments};
-pub use describe::{CompletionsArguments, ManArguments};
+pub use describe::{CompletionsArguments, ManArguments, SchemaArguments};
 pub use eval::EvalArguments;
 pub use inspect::InspectArguments;
 pub use profiles::{MatchBy, ModalityArgument, ProfilesArguments, ProfilesCommand};
 pub use pull::PullArguments;
-pub use search::{EffortArguments, SearchArguments};
+pub use search::{EffortArguments, SearchArguments, USUAL_TOKENS};
 pub use whatif::{CacheTypeArgument, Sort, WhatIfArguments, type_choices};
 
 /// Cuts a language model to fit a device.
@@ -99,8 +99,8 @@ pub enum Command {
     /// Print this reference as Markdown
     #[command(hide = true)]
     Reference,
-    /// Print the JSON Schema of run.json
-    Schema,
+    /// Print the JSON Schema of run.json, or of what a command prints with --json
+    Schema(SchemaArguments),
     /// Estimate size, memory, speed and energy of a model on devices, from its headers alone
     Whatif(WhatIfArguments),
 }

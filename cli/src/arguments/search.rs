@@ -9,6 +9,9 @@ use secateur_search::{Limit, Preset};
 
 use super::whatif::positive;
 
+/// Tokens to calibrate on where nobody says how many.
+pub const USUAL_TOKENS: usize = 24_576;
+
 #[derive(Debug, Args)]
 pub struct SearchArguments {
     /// A model of the Hub (org/name), a Hugging Face folder, a GGUF file, or `demo`
@@ -34,9 +37,9 @@ pub struct SearchArguments {
     /// A text file, or a folder of .txt and .md files, to calibrate and measure on; may be repeated [default: a mixed text in the program]
     #[arg(long = "text", value_name = "FILE|FOLDER")]
     pub texts: Vec<PathBuf>,
-    /// Tokens to calibrate on at most, spread over the text
-    #[arg(long, value_name = "N", default_value_t = 24_576)]
-    pub tokens: usize,
+    /// Tokens to calibrate on at most, spread over the text [default: 24576, or 8192 with --search fast]
+    #[arg(long, value_name = "N")]
+    pub tokens: Option<usize>,
 }
 
 /// How hard to search.
@@ -52,7 +55,7 @@ pub struct EffortArguments {
     /// Measure plans for so long, for example 90s or 10m [default: 1m fast, 8m balanced, 60m thorough]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub time: Option<Duration>,
-    /// Measure so many plans instead
+    /// Measure so many plans instead; 0 asks only what the study already knows
     #[arg(long, value_name = "N", conflicts_with = "time")]
     pub evaluations: Option<usize>,
     /// Where measurements are kept and found again [default: in the cache]
@@ -87,6 +90,14 @@ impl PresetArgument {
 }
 
 impl EffortArguments {
+    /// Tokens to calibrate on where nobody says how many: a fast search is not worth the time that more would take.
+    pub fn usual_tokens(&self) -> usize {
+        match self.search {
+            PresetArgument::Fast => 8_192,
+            PresetArgument::Balanced | PresetArgument::Thorough => USUAL_TOKENS,
+        }
+    }
+
     /// When to stop measuring.
     pub fn limit(&self) -> Limit {
         match (self.evaluations, self.time) {

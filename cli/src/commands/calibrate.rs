@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use secateur_compress::forward::Site;
 use secateur_compress::statistics::{
-    self, Imatrix, Place, Statistics, StatisticsError, calibration_tokens, texts_or_built_in,
+    self, BUILT_IN_NAME, Imatrix, Place, Statistics, StatisticsError, calibration_tokens, texts_or_built_in,
 };
 use secateur_compress::{CompressError, peak_memory};
 use secateur_model::Checkpoint;
@@ -16,9 +16,6 @@ use crate::cache;
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::model_argument;
-
-/// What the text in the program is called.
-const BUILT_IN_NAME: &str = "built-in";
 
 /// Makes statistics, or finds them made.
 pub fn run(arguments: &CalibrateArguments, console: &Console) -> anyhow::Result<Exit> {
@@ -57,7 +54,8 @@ fn sequences(
     let no_tokenizer = || StatisticsError::NoTokenizer { path: checkpoint.source.clone() };
     let tokenizer = checkpoint.tokenizer.as_ref().ok_or_else(no_tokenizer)?;
     let texts = texts_or_built_in(&arguments.texts)?;
-    calibration_tokens(tokenizer, &checkpoint.spec, &texts, arguments.tokens)
+    let sequences = calibration_tokens(tokenizer, &checkpoint.spec, &texts, arguments.tokens)?;
+    Ok(sequences.into_iter().map(|sequence| sequence.tokens).collect())
 }
 
 fn text_names(arguments: &CalibrateArguments) -> Vec<String> {

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use anyhow::Context;
 use clap::{Command, CommandFactory};
 use secateur_compress::RunRecord;
+use secateur_reports::schemas;
 
-use crate::arguments::{Arguments, CompletionsArguments, ManArguments};
+use crate::arguments::{Arguments, CompletionsArguments, ManArguments, SchemaArguments};
 use crate::console::Console;
 use crate::exit::Exit;
 
@@ -60,8 +61,9 @@ fn section(page: &mut String, command: &Command, depth: usize) {
     }
 }
 
-/// Prints the JSON Schema of run.json.
-pub fn schema() -> anyhow::Result<Exit> {
-    Console::json_document(&RunRecord::json_schema())?;
+/// Prints the JSON Schema of a document.
+pub fn schema(arguments: &SchemaArguments) -> anyhow::Result<Exit> {
+    let of_command = schemas::all().into_iter().find(|(name, _)| *name == arguments.document);
+    Console::json_document(&of_command.map_or_else(RunRecord::json_schema, |(_, schema)| schema))?;
     Ok(Exit::Done)
 }

@@ -21,7 +21,8 @@ pub fn run(arguments: &SearchArguments, seed: u64, console: &Console) -> anyhow:
     };
     let target = Target::new(&asked, &arguments.effort, seed)?;
     let progress = console.progress();
-    let (known, _) = know(&arguments.texts, arguments.tokens, &whole, seed, &progress)?;
+    let tokens = arguments.tokens.unwrap_or_else(|| arguments.effort.usual_tokens());
+    let (known, _) = know(&arguments.texts, tokens, &whole, seed, &progress)?;
     let intent = search_intent(&asked, &arguments.texts, &known);
     let Known { statistics, knowledge } = &known;
     let subject = Subject { whole: &whole, statistics, knowledge, intent: &intent };

@@ -1,18 +1,14 @@
 //! What is known of a model before types are chosen, made once and kept beside the statistics.
 
-use std::path::PathBuf;
-
-use secateur_model::atomic_file::AtomicFile;
 use secateur_model::{Checkpoint, Role, TensorId};
 use serde::{Deserialize, Serialize};
-use std::io::Write as _;
 
 use super::MatrixOptions;
 use super::damage::{options_of_layer, options_of_vocabulary, vocabulary_second};
 use crate::CompressError;
 use crate::gradient::{LayerFactors, for_each_layer};
 use crate::progress::Progress;
-use crate::statistics::Statistics;
+use crate::statistics::{Statistics, keep, read_kept};
 
 /// Tokens of the backward pass; mean squares of gradients need fewer than second moments of inputs.
 const GRADIENT_TOKENS: usize = 4096;
@@ -47,9 +43,8 @@ impl Knowledge {
     ) -> Result<Self, CompressError> {
         let path = statistics.folder().join(format!("knowledge-{seed}.json"));
         let calibration = statistics.fingerprint();
-        if let Some(known) =
-            read(&path).filter(|known| known.calibration == calibration && known.seed == seed)
-        {
+        let kept: Option<Self> = read_kept(&path);
+        if let Some(known) = kept.filter(|known| known.calibration == calibration && known.seed == seed) {
             return Ok(known);
         }
         let texts = statistics.spread_tokens(GRADIENT_TOKENS);
@@ -71,7 +66,7 @@ impl Knowledge {
             options,
             vocabulary: roles.map(|role| (role, vocabulary_second(checkpoint, &factors, role))).collect(),
         };
-        write(&path, &knowledge)?;
+        keep(&path, &knowledge)?;
         Ok(knowledge)
     }
 
@@ -87,17 +82,4 @@ impl Knowledge {
         let width = (second.len() as f64).sqrt() as usize;
         second.iter().step_by(width + 1).copied().collect()
     }
-}
-
-/// What was kept, if it is whole: what is damaged is made again.
-fn read(path: &PathBuf) -> Option<Knowledge> {
-    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
-}
-
-fn write(path: &PathBuf, knowledge: &Knowledge) -> Result<(), CompressError> {
-    let unwritable = |source| CompressError::Write { path: path.clone(), source };
-    let json = serde_json::to_vec(knowledge).map_err(|error| unwritable(error.into()))?;
-    let mut file = AtomicFile::create(path)?;
-    file.write_all(&json).map_err(unwritable)?;
-    Ok(file.commit()?)
 }

@@ -26,6 +26,7 @@ pub use base_file::{BaseReader, BaseWriter};
 pub use chunks::{CONTEXT, Chunks};
 pub use error::MeasureError;
 pub use estimate::Estimate;
+use scores::wanted;
 pub use scores::{Compared, Divergence, Scores};
 
 /// Who the child is compared with.
@@ -46,6 +47,17 @@ pub struct Comparison {
     pub child: Scores,
     /// How far they are apart.
     pub divergence: Divergence,
+}
+
+impl Comparison {
+    /// What some of the chunks give by themselves.
+    pub(crate) fn of_chunks(&self, is_wanted: impl Fn(usize) -> bool) -> Self {
+        Self {
+            parent: self.parent.of_chunks(&is_wanted),
+            child: self.child.of_chunks(&is_wanted),
+            divergence: Divergence { positions: wanted(&self.divergence.positions, &is_wanted) },
+        }
+    }
 }
 
 /// How well a model predicts a text. What it says can be written to a base file.

@@ -38,6 +38,10 @@ impl Scores {
         Self { losses: Vec::with_capacity(chunks.len()), bytes }
     }
 
+    pub(super) fn of_chunks(&self, is_wanted: &impl Fn(usize) -> bool) -> Self {
+        Self { losses: wanted(&self.losses, is_wanted), bytes: wanted(&self.bytes, is_wanted) }
+    }
+
     /// Tokens that were scored.
     pub fn tokens(&self) -> usize {
         self.losses.iter().map(Vec::len).sum()
@@ -64,6 +68,12 @@ impl Scores {
             .collect();
         ratio(&chunks)
     }
+}
+
+/// What belongs to the chunks that are wanted.
+pub(super) fn wanted<T: Clone>(of_chunks: &[T], is_wanted: &impl Fn(usize) -> bool) -> Vec<T> {
+    let kept = of_chunks.iter().enumerate().filter(|(chunk, _)| is_wanted(*chunk));
+    kept.map(|(_, of_chunk)| of_chunk.clone()).collect()
 }
 
 impl Divergence {

@@ -47,24 +47,14 @@ pub fn choose_shape(
     } else if let (Some(mean), true) = (request.ffn, request.uneven) {
         chooser.choose_uneven(&kept, mean, seed, progress)?
     } else if request.importance == Importance::Taylor {
-        let mut chosen = Vec::with_capacity(kept.len());
-        let mut work = |layer: usize, factors: &LayerFactors| {
-            if kept.contains(&layer) {
-                chosen.push(chooser.choose(layer, Some(factors))?);
-            }
-            Ok(())
-        };
-        let texts = statistics.spread_tokens(GRADIENT_TOKENS);
-        for_each_layer(checkpoint, &texts, seed, &mut work, progress)?;
-        // they came from the last layer to the first
-        chosen.reverse();
-        chosen
+        chooser.with_factors(&kept, seed, progress, &|in_layer| in_layer.choose(request))?
     } else {
         progress.begin("choosing heads and channels", kept.len() as u64);
         let choose = |layer| {
             progress.check()?;
             progress.advance(1);
-            chooser.choose(layer, None)
+            let statistics = statistics.layer(layer)?;
+            InLayer { checkpoint, layer, statistics, factors: None }.choose(request)
         };
         kept.into_par_iter().map(choose).collect::<Result<Vec<_>, CompressError>>()?
     };
@@ -135,21 +125,10 @@ impl Chooser<'_> {
         progress: &dyn Progress,
     ) -> Result<Vec<KeptLayer>, CompressError> {
         let heads_alone = ShapeRequest { ffn: None, ..self.request.clone() };
-        let mut layers: Vec<(KeptLayer, usize, DropOrder)> = Vec::new();
-        let mut work = |layer: usize, factors: &LayerFactors| {
-            if kept.contains(&layer) {
-                let statistics = self.statistics.layer(layer)?;
-                let in_layer =
-                    InLayer { checkpoint: self.checkpoint, layer, statistics, factors: Some(factors) };
-                let (width, order) = in_layer.channel_losses(self.request.importance, mean)?;
-                layers.push((in_layer.choose(&heads_alone)?, width, order));
-            }
-            Ok(())
-        };
-        let texts = self.statistics.spread_tokens(GRADIENT_TOKENS);
-        for_each_layer(self.checkpoint, &texts, seed, &mut work, progress)?;
-        // they came from the last layer to the first
-        layers.reverse();
+        let layers = self.with_factors(kept, seed, progress, &|in_layer| {
+            let (width, order) = in_layer.channel_losses(self.request.importance, mean)?;
+            Ok((in_layer.choose(&heads_alone)?, width, order))
+        })?;
         let curve = |(_, width, order): &(KeptLayer, usize, DropOrder)| Curve {
             width: *width,
             losses: order.losses.iter().skip(STEP - 1).step_by(STEP).copied().collect(),
@@ -166,11 +145,29 @@ impl Chooser<'_> {
             .collect())
     }
 
-    /// What stays of a layer; `factors` say how much the predictions depend on it.
-    fn choose(&self, layer: usize, factors: Option<&LayerFactors>) -> Result<KeptLayer, CompressError> {
-        let statistics = self.statistics.layer(layer)?;
-        let in_layer = InLayer { checkpoint: self.checkpoint, layer, statistics, factors };
-        in_layer.choose(self.request)
+    /// What is decided of each layer that is kept, from the first to the last, by one backward pass that says how much the predictions depend
+    /// on it.
+    fn with_factors<T>(
+        &self,
+        kept: &[usize],
+        seed: u64,
+        progress: &dyn Progress,
+        decide: &dyn Fn(&InLayer) -> Result<T, CompressError>,
+    ) -> Result<Vec<T>, CompressError> {
+        let mut decided = Vec::with_capacity(kept.len());
+        let mut work = |layer: usize, factors: &LayerFactors| {
+            if kept.contains(&layer) {
+                let statistics = self.statistics.layer(layer)?;
+                let factors = Some(factors);
+                decided.push(decide(&InLayer { checkpoint: self.checkpoint, layer, statistics, factors })?);
+            }
+            Ok(())
+        };
+        let texts = self.statistics.spread_tokens(GRADIENT_TOKENS);
+        for_each_layer(self.checkpoint, &texts, seed, &mut work, progress)?;
+        // they came from the last layer to the first
+        decided.reverse();
+        Ok(decided)
     }
 }
 

@@ -10,8 +10,8 @@ use crate::progress::{Progress, Silent};
 /// Layers that are tried in every round after the first: those that cost least by themselves.
 const TRIED_AGAIN: usize = 10;
 
-/// Tokens that are predicted to see what a layer is worth.
-const JUDGED_TOKENS: usize = 1024;
+/// Tokens that are read to see what a layer is worth; the second half of each text is predicted.
+const READ_TOKENS: usize = 1024;
 
 /// The layers that go so that `kept` stay, in the order in which they go, by how far the predictions move: each round takes the layer without
 /// which the divergence from the whole model is least. The first and the last layer stay.
@@ -66,7 +66,7 @@ pub fn drop_by_influence(influence: &[f64], kept: usize) -> Vec<usize> {
 struct Judge<'a> {
     forward: Forward<'a>,
     embedded: Vec<Hidden>,
-    /// Of each text, `[tokens, vocabulary]`.
+    /// Of each text, `[tokens / 2, vocabulary]`.
     predictions: Vec<Vec<f32>>,
 }
 
@@ -76,7 +76,7 @@ impl<'a> Judge<'a> {
         let mut embedded = Vec::new();
         let mut tokens = 0;
         for text in texts {
-            if tokens >= JUDGED_TOKENS {
+            if tokens >= READ_TOKENS {
                 break;
             }
             tokens += text.len();
@@ -99,7 +99,8 @@ impl<'a> Judge<'a> {
     }
 
     fn logits(&self, hidden: &[Hidden]) -> Result<Vec<Vec<f32>>, CompressError> {
-        hidden.iter().map(|text| Ok(self.forward.logits(text, 0..text.tokens())?)).collect()
+        let judged = |text: &Hidden| text.tokens() / 2..text.tokens();
+        hidden.iter().map(|text| Ok(self.forward.logits(text, judged(text))?)).collect()
     }
 
     /// The texts before each layer, `[layers]`, past the layers that are gone: what all candidates of a round begin from.

@@ -1,8 +1,16 @@
 //! Which shapes stock runtimes load.
 
+use secateur_model::family::FamilyTable;
 use secateur_model::{Family, ModelSpec};
 
 use super::ShapeRequestError;
+
+/// That the layers of such a family cannot differ.
+pub(super) fn uneven_refused(table: &FamilyTable) -> ShapeRequestError {
+    let architecture = table.gguf_architecture;
+    let reason = format!("llama.cpp has no architecture for a {architecture} whose layers differ in size");
+    ShapeRequestError::NotPortable { reason }
+}
 
 /// Checks that llama.cpp loads a model of this shape: most families take the sizes of all layers from the first one, and Qwen 2's query
 /// projection to be square. Llama's layers may differ under another name ([`uneven`](secateur_model::family::FamilyTable::uneven)).
@@ -12,13 +20,8 @@ use super::ShapeRequestError;
 pub fn check_portable(spec: &ModelSpec) -> Result<(), ShapeRequestError> {
     let refuse = |reason: String| Err(ShapeRequestError::NotPortable { reason });
     let table = spec.family.table();
-    if let Some(layer) = spec.uneven_layer()
-        && table.uneven.is_none()
-    {
-        return refuse(format!(
-            "layer {layer} has other sizes than the first, and llama.cpp has no architecture for such a {}",
-            table.gguf_architecture
-        ));
+    if spec.uneven_layer().is_some() && table.uneven.is_none() {
+        return Err(uneven_refused(table));
     }
     if let (Family::Qwen2, Some(attention)) = (spec.family, spec.layers[0].attention())
         && attention.heads * attention.head_size != spec.hidden_size

@@ -6,7 +6,7 @@ use secateur_model::spec::{FeedForward, Mixer};
 
 use super::ShapeRequestError;
 use super::importance::Importance;
-use super::portable::check_portable;
+use super::portable::{check_portable, uneven_refused};
 
 /// A smaller shape, as it is asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,12 +51,6 @@ impl ShapeRequest {
                 gated.width = width;
             }
         }
-        if let (true, Some(FeedForward::Gated(first))) =
-            (self.uneven, smaller.layers.first_mut().map(|layer| &mut layer.feed_forward))
-        {
-            // whichever it will be, one of them differs
-            first.width += 1;
-        }
         smaller
     }
 
@@ -99,10 +93,13 @@ impl ShapeRequest {
         if self.uneven && !(self.importance.is_of_predictions() && self.ffn.is_some()) {
             return Err(ShapeRequestError::Uneven { importance: self.importance.name() });
         }
+        let table = spec.family.table();
+        if self.uneven && table.uneven.is_none() {
+            return Err(uneven_refused(table));
+        }
         check_portable(&self.sizes(spec))?;
-        let has_place = spec.family.table().has_place_for_biases();
-        if self.repair == Repair::Bias && !has_place {
-            return Err(ShapeRequestError::NoBiases { family: spec.family.table().gguf_architecture });
+        if self.repair == Repair::Bias && !table.has_place_for_biases() {
+            return Err(ShapeRequestError::NoBiases { family: table.gguf_architecture });
         }
         Ok(())
     }

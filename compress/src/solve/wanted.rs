@@ -30,7 +30,10 @@ impl Wanted {
         let spec = &model.spec;
         let (mut values, weights) = if spec.layers[parent.index()].post_norms {
             let values = parent.output(site, read_by_parent.to_vec())?;
-            let weights = token_weights(&values, spec.hidden_size);
+            // its own norm divides by the size of the output, the next one by that of the hidden state
+            let own = token_weights(&values, spec.hidden_size);
+            let next = token_weights(after.values(), spec.hidden_size);
+            let weights = own.iter().zip(next).map(|(own, next)| own * next).collect();
             (values, weights)
         } else {
             let pairs = after.values().iter().zip(before.values());

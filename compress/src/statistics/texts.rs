@@ -8,6 +8,18 @@ use super::StatisticsError;
 /// Prose, sixteen languages, code, conversations and numbers, in turns; `compress/data/README.md` says where they are from.
 pub const BUILT_IN_TEXT: &str = include_str!("../../data/calibration.txt");
 
+/// What the text in the program is called.
+pub const BUILT_IN_NAME: &str = "built-in text";
+
+/// A text, and what it is called: the file, or the folder with others, that was named for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    /// Without the path to it: the same text elsewhere is the same text.
+    pub name: String,
+    /// What it says.
+    pub content: String,
+}
+
 /// What files a folder's texts are in.
 const EXTENSIONS: [&str; 2] = ["txt", "md"];
 
@@ -15,9 +27,11 @@ const EXTENSIONS: [&str; 2] = ["txt", "md"];
 ///
 /// # Errors
 /// If a file cannot be read or is not UTF-8, or the folder holds no such file.
-pub fn read_texts(path: &Path) -> Result<Vec<String>, StatisticsError> {
+pub fn read_texts(path: &Path) -> Result<Vec<Text>, StatisticsError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let text = |file: &Path| Ok(Text { name: name.clone().into_owned(), content: read_text(file)? });
     if !path.is_dir() {
-        return Ok(vec![read_text(path)?]);
+        return Ok(vec![text(path)?]);
     }
     let mut files = Vec::new();
     list_texts(path, &mut files)?;
@@ -25,7 +39,7 @@ pub fn read_texts(path: &Path) -> Result<Vec<String>, StatisticsError> {
         return Err(StatisticsError::NoTexts { path: path.to_owned() });
     }
     files.sort();
-    files.iter().map(|file| read_text(file)).collect()
+    files.iter().map(|file| text(file)).collect()
 }
 
 fn read_text(path: &Path) -> Result<String, StatisticsError> {
@@ -57,9 +71,9 @@ fn list_texts(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), StatisticsE
 ///
 /// # Errors
 /// As [`read_texts`].
-pub fn texts_or_built_in(paths: &[PathBuf]) -> Result<Vec<String>, StatisticsError> {
+pub fn texts_or_built_in(paths: &[PathBuf]) -> Result<Vec<Text>, StatisticsError> {
     if paths.is_empty() {
-        return Ok(vec![BUILT_IN_TEXT.to_owned()]);
+        return Ok(vec![Text { name: BUILT_IN_NAME.to_owned(), content: BUILT_IN_TEXT.to_owned() }]);
     }
     let texts = paths.iter().map(|path| read_texts(path)).collect::<Result<Vec<_>, _>>()?;
     Ok(texts.concat())
@@ -77,8 +91,14 @@ mod tests {
         {
             fs::write(folder.path().join(name), text).unwrap();
         }
-        assert_eq!(read_texts(folder.path()).unwrap(), ["first", "second", "third"]);
-        assert_eq!(read_texts(&folder.path().join("d.pdf")).unwrap(), ["none"]);
+        let contents = |path: &Path| -> Vec<String> {
+            read_texts(path).unwrap().into_iter().map(|text| text.content).collect()
+        };
+        assert_eq!(contents(folder.path()), ["first", "second", "third"]);
+        assert_eq!(contents(&folder.path().join("d.pdf")), ["none"]);
+        let names: Vec<String> =
+            read_texts(&folder.path().join("b")).unwrap().into_iter().map(|text| text.name).collect();
+        assert_eq!(names, ["b"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod junit;
 mod regression;
 mod step;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{Cell, Column, Table};
@@ -11,7 +12,7 @@ use crate::{Cell, Column, Table};
 pub use regression::{Judged, Side, regressions};
 
 /// Every check of a run.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Checks {
     /// The version of this record: 1.
     pub schema: u32,
@@ -26,7 +27,7 @@ pub struct Checks {
 }
 
 /// One check.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Check {
     /// What is limited, for example `max-size` or `kld against the baseline`.
     pub name: String,

@@ -7,6 +7,7 @@ mod render;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use candidate::{Basis, Candidate, Figure};
@@ -14,7 +15,7 @@ use metric::Better;
 pub use metric::{Cost, Metric, MetricError};
 
 /// Models beside each other.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Comparison {
     /// The version of this record: 1.
     pub schema: u32,
@@ -29,7 +30,7 @@ pub struct Comparison {
 }
 
 /// One model.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Row {
     /// What the table calls it.
     pub name: String,
@@ -40,7 +41,7 @@ pub struct Row {
 }
 
 /// A figure among those of its column.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Compared {
     /// The figure itself.
     #[serde(flatten)]

@@ -19,16 +19,20 @@ const PLOT_HEIGHT: f64 = HEIGHT - TOP - BOTTOM;
 /// Lines across.
 const STEPS: usize = 4;
 
-/// A picture of the front, and what it shows. Every plan tells its shape, types and costs when it is pointed at.
+/// From a line of text to the next.
+const LINE: f64 = 15.0;
+
+/// A picture of the front, and what it shows. Every plan tells its shape, types and costs when it is pointed at, tapped or reached by keyboard; no script is
+/// needed for that.
 pub(super) fn front(search: &SearchRecord) -> Markup {
     let axes = Axes::of(search);
     let parts = (0..=STEPS).map(|step| step as f64 / STEPS as f64);
     html! {
         p class="soft" {
-            "Plans of which no other is better in everything, by what they are expected to lose; the chosen plan is filled. Point at one for its shape and types."
+            "Plans of which no other is better in everything, by what they are expected to lose; the chosen plan is filled. Point at one, or tap it, for its shape, types and costs."
         }
         div class="scroll" tabindex="0" {
-            svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) width=(WIDTH) height=(HEIGHT) role="img"
+            svg class="front" viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) width=(WIDTH) height=(HEIGHT) role="img"
                 aria-label=(format!("{} plans by size and expected loss", search.front.len())) {
                 @for part in parts {
                     @let (x, y) = (LEFT + part * PLOT_WIDTH, TOP + (1.0 - part) * PLOT_HEIGHT);
@@ -49,20 +53,27 @@ fn dot(axes: &Axes, search: &SearchRecord, plan: &PlanRow, is_chosen: bool) -> M
     let (x, y) = axes.place(plan);
     let (radius, fill) = if is_chosen { (7, "var(--accent)") } else { (5, "var(--paper)") };
     html! {
-        g class="plan" {
-            title { (told(search, plan)) }
+        @let told = told(search, plan);
+        g class="plan" tabindex="0" role="img" aria-label=(told.join("; ")) {
             circle cx=(format!("{x:.1}")) cy=(format!("{y:.1}")) r=(radius) fill=(fill) stroke="var(--accent)" stroke-width="1.5" {}
             @if is_chosen {
                 // on the side where there is room
                 @let (anchor, shift) = if x > WIDTH / 2.0 { ("end", -11.0) } else { ("start", 11.0) };
                 text x=(format!("{:.1}", x + shift)) y=(format!("{:.1}", y - 8.0)) text-anchor=(anchor) { "chosen" }
             }
+            // where a front is empty: what is large and loses much is on none
+            g class="told" aria-hidden="true" {
+                @for (line, words) in told.iter().enumerate() {
+                    text x=(WIDTH - RIGHT - 4.0) y=(TOP + 12.0 + LINE * line as f64) text-anchor="end" { (words) }
+                }
+            }
         }
     }
 }
 
-fn told(search: &SearchRecord, plan: &PlanRow) -> String {
-    let mut told = vec![format!("{}: {}", plan.shape, plan.types)];
+/// What a plan is, line by line.
+fn told(search: &SearchRecord, plan: &PlanRow) -> Vec<String> {
+    let mut told = vec![plan.shape.clone(), plan.types.clone()];
     let measured = plan.measured.map(|measured| format!(", measured {measured:.4}")).unwrap_or_default();
     told.push(format!("expected to lose {:.4} nats per token{measured}", plan.expected));
     told.extend(search.quantities.iter().zip(&plan.costs).map(|(quantity, &cost)| {
@@ -72,7 +83,7 @@ fn told(search: &SearchRecord, plan: &PlanRow) -> String {
             format!("{}: {}", quantity, units::bytes(cost as u64))
         }
     }));
-    told.join("\n")
+    told
 }
 
 /// What the picture reaches over; loss begins at 0.
@@ -145,7 +156,7 @@ mod tests {
         let picture = front(&search()).into_string();
         assert_eq!(picture.matches("<circle").count(), 3);
         assert_eq!(picture.matches(">chosen<").count(), 1);
-        assert!(picture.contains("all &lt;layers&gt;: q4_k 100 %"), "{picture}");
+        assert!(picture.contains(">all &lt;layers&gt;</text>"), "{picture}");
         assert!(picture.contains("20.0 tokens per second on a-board"), "{picture}");
     }
 

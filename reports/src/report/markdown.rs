@@ -18,6 +18,9 @@ impl Report {
         if let Some(quality) = self.quality() {
             section(&mut text, "What was lost", &quality);
         }
+        if let Some(domains) = self.domains() {
+            section(&mut text, "Text by text", &domains);
+        }
         if let Some(passages) = self.passages() {
             section(&mut text, "Passage by passage", &passages);
         }

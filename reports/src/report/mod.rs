@@ -78,6 +78,23 @@ pub struct Loss {
     pub bits_per_byte: (WithError, WithError),
     /// How each passage of the text begins, and its mean divergence.
     pub passages: Vec<(String, f64)>,
+    /// The same for each of the texts, if there are several.
+    pub domains: Vec<Domain>,
+}
+
+/// What was lost on one of several texts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Domain {
+    /// What it is called.
+    pub text: String,
+    /// Tokens of it that were scored.
+    pub scored_tokens: usize,
+    /// Mean divergence from the source, in nats per token.
+    pub divergence: WithError,
+    /// Share of tokens for which both hold the same next token for the likeliest.
+    pub same_top: WithError,
+    /// Bits for each byte of text, of source and artifact.
+    pub bits_per_byte: (WithError, WithError),
 }
 
 /// What source and artifact cost on a device; all of it is estimated.

@@ -78,6 +78,7 @@ impl Report {
                     p class="soft" {
                         "On " (loss.scored_tokens) " tokens that were not calibrated on. ± is the standard error between chunks of text."
                     }
+                    @if let Some(domains) = self.domains() { (table(&domains)) }
                     @if let Some(passages) = self.passages() {
                         details { summary { "Passage by passage" } (table(&passages)) }
                     }

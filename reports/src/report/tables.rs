@@ -43,7 +43,6 @@ impl Report {
     /// What was lost.
     pub(super) fn quality(&self) -> Option<Table> {
         let loss = self.loss.as_ref()?;
-        let percent = |(share, error): WithError| shown((share * 100.0, error.map(|error| error * 100.0)), 1);
         let mut rows = vec![
             vec!["mean divergence, nats per token".into(), shown(loss.divergence, 4).into()],
             vec!["99 of 100 tokens diverge at most".into(), shown(loss.divergence_99, 3).into()],
@@ -56,6 +55,30 @@ impl Report {
             ]);
         }
         Some(table(&[("", "what"), ("measured", "value")], rows))
+    }
+
+    /// What was lost on each text; `None` if there is only one.
+    pub(super) fn domains(&self) -> Option<Table> {
+        let domains = &self.loss.as_ref()?.domains;
+        let row = |domain: &super::Domain| {
+            vec![
+                domain.text.as_str().into(),
+                Cell::Whole(domain.scored_tokens as u64),
+                shown(domain.divergence, 4).into(),
+                percent(domain.same_top).into(),
+                shown(domain.bits_per_byte.0, 4).into(),
+                shown(domain.bits_per_byte.1, 4).into(),
+            ]
+        };
+        let columns = [
+            ("text", "text"),
+            ("tokens", "tokens"),
+            ("nats per token", "divergence"),
+            ("same likeliest, %", "same_top"),
+            ("bits per byte, source", "source_bits_per_byte"),
+            ("artifact", "bits_per_byte"),
+        ];
+        (!domains.is_empty()).then(|| table(&columns, domains.iter().map(row).collect()))
     }
 
     /// What was lost on each passage, most first; `None` if there is only one.
@@ -127,6 +150,11 @@ fn row(name: &str, before: String, after: String) -> Vec<Cell> {
 fn table(columns: &[(&'static str, &'static str)], rows: Vec<Vec<Cell>>) -> Table {
     let columns = columns.iter().map(|(title, key)| Column::new(title, key)).collect();
     Table { title: String::new(), columns, rows }
+}
+
+/// A share with its standard error, in hundredths.
+fn percent((share, error): WithError) -> String {
+    shown((share * 100.0, error.map(|error| error * 100.0)), 1)
 }
 
 /// A value with its standard error.

@@ -195,9 +195,12 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         let started = Instant::now();
         let out = folder.path().join("ours");
         let mut typed: Vec<OsString> = options.split_whitespace().map(Into::into).collect();
-        typed.extend(texts.clone());
-        typed.extend(["--tokens", &arguments.tokens, "--out"].map(Into::into));
-        typed.push(out.clone().into_os_string());
+        // rounding to the nearest reads no text, and takes none
+        if !options.contains("--rounding rtn") {
+            typed.extend(texts.clone());
+            typed.extend(["--tokens", &arguments.tokens].map(Into::into));
+        }
+        typed.extend(["--out".into(), out.clone().into_os_string()]);
         secateur("compress", &arguments.reference, &typed)?;
         ours.points.push(judged.row(&format!("secateur {options}"), &out.join("model.gguf"), started)?);
         std::fs::remove_dir_all(&out)?;

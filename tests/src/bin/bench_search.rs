@@ -103,7 +103,8 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     let is_held_out = |index: usize| index % HELD_OUT_STEP == HELD_OUT_STEP - 1;
     let (mut seen, mut held_out) = (Vec::new(), Vec::new());
     for (index, sequence) in sequences.into_iter().enumerate() {
-        if is_held_out(index) { held_out.push(sequence) } else { seen.push(sequence) }
+        let part = if is_held_out(index) { &mut held_out } else { &mut seen };
+        part.push(sequence.tokens);
     }
     if held_out.is_empty() {
         return Err(

@@ -7,14 +7,14 @@ use secateur_compress::progress::Progress;
 use secateur_compress::rounding::{
     Importance, RoundedStore, Settings, Types, round_sequentially, round_weighted,
 };
-use secateur_compress::statistics::{self, Imatrix, Place, Statistics, StatisticsError};
+use secateur_compress::statistics::{self, Imatrix, Place, Sequence, Statistics, StatisticsError};
 use secateur_compress::{CompressError, Intent, plan};
 use secateur_model::plan::Plan;
 use secateur_model::types::TypeRequest;
 use secateur_model::{Checkpoint, Role, Rounding, TensorId};
 use secateur_profiles::ByteSize;
 
-use crate::arguments::CompressArguments;
+use crate::arguments::{CompressArguments, USUAL_TOKENS};
 use crate::cache;
 use crate::searching::AskedOfPlan;
 
@@ -49,7 +49,7 @@ pub enum CalibratedError {
 pub struct Prepared {
     pub plan: Plan,
     /// Sequences to measure the artifact on.
-    pub held_out: Vec<Vec<u32>>,
+    pub held_out: Vec<Sequence>,
     pub(super) knowledge: Option<Known>,
     pub(super) importance: Option<Importance>,
 }
@@ -94,7 +94,8 @@ pub fn prepare(
         let importance = Some(importance_of(&imatrix, checkpoint));
         return Ok(Prepared { plan, held_out: Vec::new(), knowledge: None, importance });
     }
-    let (known, held_out) = know(&arguments.texts, arguments.tokens, checkpoint, seed, progress)?;
+    let (known, held_out) =
+        know(&arguments.texts, arguments.tokens.unwrap_or(USUAL_TOKENS), checkpoint, seed, progress)?;
     let intent = intent(&arguments.texts, plan.asked.clone(), rounding, &known);
     let plan = intent.apply(checkpoint, plan)?;
     Ok(Prepared { plan, held_out, knowledge: Some(known), importance: None })
@@ -123,7 +124,8 @@ fn within_budget(
     };
     let overrides = arguments.overrides.iter().map(|rule| format!("tensor-type:{rule}"));
     let asked = std::iter::once(asked).chain(overrides).collect();
-    let (known, held_out) = know(&arguments.texts, arguments.tokens, checkpoint, seed, progress)?;
+    let (known, held_out) =
+        know(&arguments.texts, arguments.tokens.unwrap_or(USUAL_TOKENS), checkpoint, seed, progress)?;
     let intent = intent(&arguments.texts, asked, rounding, &known);
     let plan = allocate(checkpoint, &known.knowledge.options, &arguments.overrides, budget, &intent)?;
     Ok(Prepared { plan, held_out, knowledge: Some(known), importance: None })
@@ -154,7 +156,7 @@ pub fn know(
     checkpoint: &Checkpoint,
     seed: u64,
     progress: &dyn Progress,
-) -> anyhow::Result<(Known, Vec<Vec<u32>>)> {
+) -> anyhow::Result<(Known, Vec<Sequence>)> {
     let sequences = sequences(texts, tokens, checkpoint).map_err(CompressError::from)?;
     let (seen, held_out) = split(sequences);
     let place = Place::Cache(cache::folder()?);
@@ -169,7 +171,7 @@ pub(super) fn sequences(
     texts: &[PathBuf],
     tokens: usize,
     checkpoint: &Checkpoint,
-) -> Result<Vec<Vec<u32>>, StatisticsError> {
+) -> Result<Vec<Sequence>, StatisticsError> {
     let no_tokenizer = || StatisticsError::NoTokenizer { path: checkpoint.source.clone() };
     let tokenizer = checkpoint.tokenizer.as_ref().ok_or_else(no_tokenizer)?;
     let texts = statistics::texts_or_built_in(texts)?;
@@ -177,13 +179,13 @@ pub(super) fn sequences(
 }
 
 /// Sequences to calibrate on, and sequences to measure on: spread over the text.
-pub(super) fn split(sequences: Vec<Vec<u32>>) -> (Vec<Vec<u32>>, Vec<Vec<u32>>) {
+pub(super) fn split(sequences: Vec<Sequence>) -> (Vec<Vec<u32>>, Vec<Sequence>) {
     let (mut seen, mut held_out) = (Vec::new(), Vec::new());
     for (index, sequence) in sequences.into_iter().enumerate() {
         if index % HELD_OUT_STEP == HELD_OUT_STEP - 1 && held_out.len() < MOST_HELD_OUT {
             held_out.push(sequence);
         } else {
-            seen.push(sequence);
+            seen.push(sequence.tokens);
         }
     }
     (seen, held_out)
@@ -262,10 +264,11 @@ mod tests {
 
     #[test]
     fn every_eighth_sequence_is_held_out() {
-        let (seen, held_out) = split((0..20).map(|number| vec![number]).collect());
-        assert_eq!(held_out, [vec![7], vec![15]]);
+        let sequence = |number| Sequence { tokens: vec![number], text: "text".to_owned() };
+        let (seen, held_out) = split((0..20).map(sequence).collect());
+        assert_eq!(held_out, [sequence(7), sequence(15)]);
         assert_eq!(seen.len(), 18);
-        let (seen, held_out) = split((0..400).map(|number| vec![number]).collect());
+        let (seen, held_out) = split((0..400).map(sequence).collect());
         assert_eq!((seen.len(), held_out.len()), (384, 16));
     }
 }

@@ -47,7 +47,8 @@ pub fn search_plan(
     check(arguments)?;
     let asked = asked(arguments, &checkpoint);
     let target = Target::new(&asked, &arguments.effort, seed)?;
-    let (known, held_out) = know(&arguments.texts, arguments.tokens, &checkpoint, seed, progress)?;
+    let tokens = arguments.tokens.unwrap_or_else(|| arguments.effort.usual_tokens());
+    let (known, held_out) = know(&arguments.texts, tokens, &checkpoint, seed, progress)?;
     let intent = search_intent(&asked, &arguments.texts, &known);
     let Known { statistics, knowledge } = &known;
     let found =

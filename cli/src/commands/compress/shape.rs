@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use secateur_compress::CompressError;
 use secateur_compress::progress::Progress;
 use secateur_compress::shape::{Layers, ShapeRequest, choose_shape, repair, repaired_path};
-use secateur_compress::statistics::{self, Place};
+use secateur_compress::statistics::{self, Place, Sequence};
 use secateur_model::shape::{Repair, ShapePlan};
 use secateur_model::{Checkpoint, ModelSpec};
 use secateur_reports::compression::SmallerShape;
 use secateur_reports::search::SearchRecord;
 
 use super::calibrated::{sequences, split};
-use crate::arguments::{CompressArguments, LayerChoice, ShapeArguments};
+use crate::arguments::{CompressArguments, LayerChoice, ShapeArguments, USUAL_TOKENS};
 use crate::cache;
 
 /// A model in its shape.
@@ -21,7 +21,7 @@ pub struct Shaped {
     /// The model before, if it was cut.
     pub parent: Option<Checkpoint>,
     /// Sequences to measure on.
-    pub held_out: Vec<Vec<u32>>,
+    pub held_out: Vec<Sequence>,
     /// The file of repaired tensors, which the checkpoint reads.
     pub repaired: Vec<PathBuf>,
     pub told: Option<SmallerShape>,
@@ -49,8 +49,9 @@ pub fn cut_shape(
     }
     let request = request(&arguments.shape);
     request.check(&checkpoint.spec).map_err(CompressError::from)?;
+    let tokens = arguments.tokens.unwrap_or(USUAL_TOKENS);
     let (seen, held_out) =
-        split(sequences(&arguments.texts, arguments.tokens, &checkpoint).map_err(CompressError::from)?);
+        split(sequences(&arguments.texts, tokens, &checkpoint).map_err(CompressError::from)?);
     let place = Place::Cache(cache::folder()?);
     let calibration =
         statistics::calibrate(&checkpoint, &seen, &place, progress).map_err(CompressError::from)?;

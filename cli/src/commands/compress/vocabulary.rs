@@ -1,7 +1,7 @@
 //! The smaller vocabulary, if one is asked for.
 
 use secateur_compress::CompressError;
-use secateur_compress::statistics::{self, StatisticsError};
+use secateur_compress::statistics::{self, StatisticsError, Text};
 use secateur_compress::vocabulary::{
     Additions, NamedText, Scripts, Target, TextReport, VocabularyError, VocabularyReport, cut,
     read_keep_list, read_list_file,
@@ -10,9 +10,6 @@ use secateur_model::{Checkpoint, Tokenizer};
 use secateur_reports::compression::{SmallerVocabulary, TextInTokens};
 
 use crate::arguments::{CompressArguments, VocabularyArguments};
-
-/// What texts are called that came without a name.
-const BUILT_IN: &str = "built-in text";
 
 /// The model with the tokens that are to stay, and what that is worth; as it was if all stay.
 pub fn cut_vocabulary(
@@ -57,16 +54,14 @@ fn target(arguments: &VocabularyArguments, tokenizer: &Tokenizer) -> Result<Targ
 
 /// The texts of each file or folder together, by its name.
 fn named_texts(arguments: &CompressArguments) -> Result<Vec<(String, String)>, StatisticsError> {
-    if arguments.texts.is_empty() {
-        let texts = statistics::texts_or_built_in(&[])?;
-        return Ok(texts.into_iter().map(|text| (BUILT_IN.to_owned(), text)).collect());
+    let mut named: Vec<(String, String)> = Vec::new();
+    for Text { name, content } in statistics::texts_or_built_in(&arguments.texts)? {
+        match named.last_mut().filter(|(last, _)| *last == name) {
+            Some((_, together)) => together.push_str(&content),
+            None => named.push((name, content)),
+        }
     }
-    let read = |path: &std::path::PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let texts = statistics::texts_or_built_in(std::slice::from_ref(path))?;
-        Ok((name, texts.concat()))
-    };
-    arguments.texts.iter().map(read).collect()
+    Ok(named)
 }
 
 fn told(report: &VocabularyReport, share_before: f64, share_after: f64) -> SmallerVocabulary {
