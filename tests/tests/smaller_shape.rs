@@ -200,7 +200,11 @@ fn shapes_that_cannot_be_are_refused_before_any_work() {
         &["--ffn", "192", "--uneven", "--importance", "flap"],
         &["--importance flap", "obs or taylor"],
     );
-    refused(&fixture(GEMMA), &["--ffn", "1024", "--uneven"], &["layer 1 has other sizes", "such a gemma3"]);
+    refused(
+        &fixture(GEMMA),
+        &["--ffn", "1024", "--uneven"],
+        &["no architecture for a gemma3 whose layers differ"],
+    );
     refused(
         &fixture(GEMMA),
         &["--ffn", "1024", "--repair", "bias"],
