@@ -52,7 +52,8 @@ fn worsened<S: Surrogate>(problem: Problem<'_, S>, plan: &Genome, units: &[usize
             }
         }
         let next = problem.space.canonical(levels);
-        if next == worse {
+        // at the end of all levels, or where together they are not as bad as each by itself
+        if problem.predict(&next).damage <= position.prediction.damage {
             break;
         }
         worse = next;
@@ -71,4 +72,43 @@ fn worse_neighbour<S: Surrogate>(position: &Position<'_, S>, unit: usize) -> Opt
     let damages = near.map(|(unit, level)| (position.after(unit, level).damage, level));
     let worse = damages.filter(|(damage, _)| *damage > position.prediction.damage);
     worse.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, level)| level)
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::SmallRng;
+
+    use super::*;
+    use crate::Budgets;
+    use crate::correction::Correction;
+    use crate::example::Knapsack;
+
+    #[test]
+    fn probes_lose_enough_more_or_are_at_the_end_of_their_levels() {
+        let knapsack = Knapsack::random(24, 5, 3);
+        let budgets = Budgets::new(knapsack.quantities(), &[None, None]).unwrap();
+        let correction = Correction::default();
+        let problem = Problem {
+            space: &knapsack.space,
+            surrogate: &knapsack,
+            budgets: &budgets,
+            correction: &correction,
+        };
+        let plan = knapsack.space.genome(vec![4; 24]).unwrap();
+        let enough = 1.3 * problem.predict(&plan).damage;
+        let mut generator = SmallRng::seed_from_u64(1);
+        let drawn: Vec<Genome> = (0..20).map(|_| random(problem, &plan, &mut generator)).collect();
+        let kinds = of_kinds(problem, &plan);
+        assert_eq!(kinds.len(), 3, "a probe for each kind");
+        for probe in kinds.iter().chain(&drawn) {
+            let changed: Vec<u16> =
+                probe.levels().iter().zip(plan.levels()).filter(|(a, b)| a != b).map(|(a, _)| *a).collect();
+            let is_told_apart = problem.predict(probe).damage >= enough;
+            assert!(is_told_apart || changed.iter().all(|&level| level == 0), "{changed:?}");
+        }
+        // the worst plan has no worse one
+        let worst = knapsack.space.genome(vec![0; 24]).unwrap();
+        assert!(of_kinds(problem, &worst).is_empty());
+    }
 }

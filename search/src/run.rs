@@ -86,7 +86,8 @@ impl<S: Surrogate> Search<'_, S> {
         Ok(self.outcome(&session, &islands, champion, history, correction, stopped))
     }
 
-    /// Plans worth measuring: the best predicted ones that were not measured yet, and children of the champion, half and half.
+    /// Plans worth measuring that were not measured yet and are apart from each other and from the champion: the best predicted ones, then children of
+    /// the champion. Where none is apart, the best predicted.
     fn contenders<E: Evaluate>(
         &self,
         problem: Problem<'_, S>,
@@ -128,7 +129,7 @@ impl<S: Surrogate> Search<'_, S> {
         chosen
     }
 
-    /// Measures plans that teach most about predictions: each kind a little worse at first, then random quarters of all units.
+    /// Measures plans that teach most about predictions: each kind worse at first, then quarters of all units.
     fn probe<E: Evaluate>(
         &self,
         session: &mut Session<'_, E>,

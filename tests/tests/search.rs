@@ -62,6 +62,15 @@ fn a_study_answers_again_and_bad_lines_are_left_out() {
     assert_eq!(first["chosen"], again["chosen"]);
     assert_eq!(fs::read_to_string(study(cache)).unwrap().lines().count(), lines, "nothing is measured anew");
 
+    // another limit is answered by what is there
+    let before = fs::read(study(cache)).unwrap();
+    let other = search(cache, &["--max-size", "620kB", "--evaluations", "0"]);
+    assert!(other["chosen"]["costs"][0].as_f64().unwrap() <= 620_000.0);
+    assert!(other["chosen"]["expected"].as_f64() < first["chosen"]["expected"].as_f64(), "{other}");
+    assert!(other["stopped"].as_str().unwrap().contains("nothing was measured anew"));
+    assert!(other["evaluations"].as_f64().unwrap() > 0.0, "{other}");
+    assert_eq!(fs::read(study(cache)).unwrap(), before);
+
     // killed while a line was written
     let mut damaged = fs::read(study(cache)).unwrap();
     damaged.truncate(damaged.len() - 9);

@@ -68,6 +68,26 @@ fn a_study_cut_at_every_byte_resumes_to_the_same_outcome() {
     assert_eq!(silent_truth.measured.into_inner(), 0);
 }
 
+#[test]
+fn plans_of_a_round_are_apart() {
+    let knapsack = Knapsack::random(40, 4, 5);
+    let search = search(&knapsack, 0.4, small(1));
+    let truth = Truth::of(&knapsack, CHUNKS);
+    let mut study = Study::in_memory();
+    let session = Session::new(&truth, &Silent, &mut study, None);
+    let correction = Correction::default();
+    let problem = search.problem(&correction);
+    let islands = Islands::settle(problem, &search.settings, &search.seeds(problem).unwrap());
+    let champion = islands.fitting(problem)[0].0.clone();
+    let mut generator = SmallRng::seed_from_u64(1);
+    let mut plans = search.contenders(problem, &session, &islands, Some(&champion), &mut generator);
+    assert!(plans.len() > 1);
+    plans.push(champion);
+    for (index, plan) in plans.iter().enumerate() {
+        assert!(plans[..index].iter().all(|other| plan.distance(other) > 4));
+    }
+}
+
 /// Times of a resumed run are those of its measurements.
 fn without_times(mut outcome: Outcome) -> Outcome {
     outcome.history.iter_mut().for_each(|step| step.seconds = 0.0);
@@ -111,6 +131,10 @@ fn another_budget_is_answered_from_the_log() {
     let answered = narrow.answer(&study).unwrap();
     assert!(narrow.budgets.fit(&answered.predicted.best.costs));
     assert!(answered.measured.is_none_or(|plan| narrow.budgets.fit(&plan.costs)));
+    let outcome = narrow.answer(&study).unwrap().outcome(1.0);
+    assert!(narrow.budgets.fit(&outcome.chosen.costs));
+    let loses = outcome.chosen.measured.map_or(outcome.chosen.expected, |measured| measured.mean);
+    assert!(loses <= answered.predicted.best.expected);
     let same = wide.answer(&study).unwrap();
     assert_eq!(same.measured.unwrap().measured.unwrap().chunks, CHUNKS);
     assert_eq!(truth.measured.into_inner(), asked);
