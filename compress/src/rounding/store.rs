@@ -2,7 +2,7 @@
 //! artifact is written.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -119,8 +119,8 @@ impl RoundedStore {
 
     /// Removes everything, since the artifact holds it now; the last of several runs does.
     pub fn remove(self) {
-        let is_last = self.lock.unlock().is_ok() && self.lock.try_lock().is_ok();
-        if is_last {
+        let _ = self.lock.unlock();
+        if !matches!(self.lock.try_lock(), Err(TryLockError::WouldBlock)) {
             // what stays behind is only a cache
             let _ = fs::remove_dir_all(&self.folder);
         }
