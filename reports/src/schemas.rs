@@ -20,26 +20,27 @@ pub struct Failure {
     pub exit_code: i32,
 }
 
-/// Of every document its name, after the command that prints it, and its schema.
-pub fn all() -> Vec<(&'static str, Schema)> {
-    vec![
-        ("calibrate", of::<crate::calibration::Calibration>()),
-        ("check", of::<crate::checks::Checks>()),
-        ("compare", of::<crate::comparison::Comparison>()),
-        ("compress", of::<crate::compression::Compression>()),
-        ("error", of::<Failed>()),
-        ("eval", of::<crate::evaluation::Evaluation>()),
-        ("eval-pass-until", of::<crate::pass_rates::PassRates>()),
-        ("inspect", of::<crate::inspection::Inspection>()),
-        ("profiles-check", of::<crate::devices::Checked>()),
-        ("profiles-fit", of::<crate::fit::FitReport>()),
-        ("profiles-list", of::<crate::devices::DeviceList>()),
-        ("profiles-match", of::<crate::devices::Matches>()),
-        ("pull", of::<crate::pull::Pull>()),
-        ("search", of::<crate::search::SearchRecord>()),
-        ("whatif", of::<crate::whatif::WhatIf>()),
-    ]
-}
+/// A document by its name, and what makes its schema.
+pub type Document = (&'static str, fn() -> Schema);
+
+/// Every document, named after the command that prints it.
+pub const ALL: [Document; 15] = [
+    ("calibrate", of::<crate::calibration::Calibration>),
+    ("check", of::<crate::checks::Checks>),
+    ("compare", of::<crate::comparison::Comparison>),
+    ("compress", of::<crate::compression::Compression>),
+    ("error", of::<Failed>),
+    ("eval", of::<crate::evaluation::Evaluation>),
+    ("eval-pass-until", of::<crate::pass_rates::PassRates>),
+    ("inspect", of::<crate::inspection::Inspection>),
+    ("profiles-check", of::<crate::devices::Checked>),
+    ("profiles-list", of::<crate::devices::DeviceList>),
+    ("profiles-match", of::<crate::devices::Matches>),
+    ("profiles-score", of::<crate::fit::FitReport>),
+    ("pull", of::<crate::pull::Pull>),
+    ("search", of::<crate::search::SearchRecord>),
+    ("whatif", of::<crate::whatif::WhatIf>),
+];
 
 /// What is printed of a type: what may be left out is not required.
 fn of<T: JsonSchema>() -> Schema {

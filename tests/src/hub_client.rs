@@ -113,7 +113,9 @@ impl Home {
     pub fn pull(&self, arguments: &[&str]) -> Value {
         let ran = self.run(&[&["pull", "--json"], arguments].concat());
         assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
-        serde_json::from_str(&ran.stdout).expect("--json prints JSON")
+        let record = serde_json::from_str(&ran.stdout).expect("--json prints JSON");
+        crate::schemas::assert_valid("pull", &record);
+        record
     }
 
     /// Asks Python's huggingface_hub; its answer, or why it has none.

@@ -8,5 +8,6 @@ pub mod hub_client;
 pub mod hub_server;
 pub mod judge;
 pub mod random;
+pub mod schemas;
 pub mod spearman;
 pub mod typed;

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use secateur_tests::binary::{self, compress};
+use secateur_tests::schemas::{self, assert_valid, published};
 use serde_json::Value;
 
 fn docs(name: &str) -> PathBuf {
@@ -20,16 +21,16 @@ fn the_published_reference_is_that_of_the_program() {
     assert!(fs::read_to_string(docs("cli.md")).unwrap() == ran.stdout, "docs/cli.md is stale");
 }
 
+/// A speed that somebody measured.
+const MEASUREMENTS: &str = "device\tsoc\tbackend\tengine\tthreads\tmodel\tparams_b\tquant\tfile_gib\tmetric\tvalue\tunit\tsource_url\n\
+    Raspberry Pi 5\tBCM2712\tCPU\tllama.cpp\t4\tLlama-3.2-1B\t1.236\tQ4_0\t\ttg128\t20\ttok/s\there\n";
+
 /// The documents that are printed, by the words that print them on the demo model.
 fn printed(folder: &Path) -> Vec<(&'static str, Vec<String>)> {
     let in_folder = |name: &str| folder.join(name).display().to_string();
-    let (run, text, tasks) = (in_folder("out"), in_folder("text.txt"), in_folder("tasks.jsonl"));
     let words = |words: &str| -> Vec<String> {
         let word = |word: &str| match word {
-            "RUN" => run.clone(),
-            "NEW" => in_folder("new"),
-            "TEXT" => text.clone(),
-            "TASKS" => tasks.clone(),
+            "RUN" | "NEW" | "TEXT" | "TASKS" | "PROFILE" | "TABLE" => in_folder(word),
             other => other.to_owned(),
         };
         words.split_whitespace().map(word).collect()
@@ -43,8 +44,10 @@ fn printed(folder: &Path) -> Vec<(&'static str, Vec<String>)> {
         ("eval", words("eval demo --text TEXT")),
         ("eval-pass-until", words("eval demo --pass-until TASKS --passes 2 --cap 4")),
         ("inspect", words("inspect demo")),
+        ("profiles-check", words("profiles check PROFILE")),
         ("profiles-list", words("profiles list")),
         ("profiles-match", words("profiles match demo")),
+        ("profiles-score", words("profiles score TABLE")),
         (
             "search",
             words("search demo --max-size 600kB --profile raspberry-pi-5-8gb --evaluations 2 --search fast"),
@@ -57,16 +60,14 @@ fn printed(folder: &Path) -> Vec<(&'static str, Vec<String>)> {
 #[test]
 fn every_document_is_as_its_published_schema_says() {
     let folder = tempfile::tempdir().unwrap();
-    compress(Path::new("demo"), &["--max-size", "650kB"], &folder.path().join("out"));
-    fs::write(folder.path().join("text.txt"), "It is a truth universally acknowledged. ".repeat(300))
-        .unwrap();
-    fs::write(
-        folder.path().join("tasks.jsonl"),
-        "{\"prompt\": \"It is a\", \"check\": \"regex\", \"answer\": \".\"}\n",
-    )
-    .unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    compress(Path::new("demo"), &["--max-size", "650kB"], &folder.path().join("RUN"));
+    write("TEXT", &"It is a truth universally acknowledged. ".repeat(300));
+    write("TASKS", "{\"prompt\": \"It is a\", \"check\": \"regex\", \"answer\": \".\"}\n");
+    write("PROFILE", &binary::run(&["profiles", "show", "raspberry-pi-5-8gb"]).stdout);
+    write("TABLE", MEASUREMENTS);
     let read = |path: &Path| -> Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
-    let mut documents = vec![("run", read(&folder.path().join("out/run.json")))];
+    let mut documents = vec![("run", read(&folder.path().join("RUN/run.json")))];
     for (name, mut words) in printed(folder.path()) {
         words.push("--json".to_owned());
         let ran = binary::run(&words);
@@ -75,19 +76,14 @@ fn every_document_is_as_its_published_schema_says() {
             .push((name, document.unwrap_or_else(|_| panic!("{words:?}: {}{}", ran.stdout, ran.stderr))));
     }
     for (name, document) in &documents {
-        let schema = published(name);
-        let validator = jsonschema::validator_for(&schema).unwrap();
-        let wrong: Vec<String> = validator.iter_errors(document).map(|error| error.to_string()).collect();
-        assert!(wrong.is_empty(), "{name}: {wrong:?}");
-        // it can fail: every document has fields that it must have
-        assert!(!validator.is_valid(&serde_json::json!({})), "{name}");
+        assert_valid(name, document);
     }
 }
 
 #[test]
 fn the_published_schemas_are_those_of_the_program() {
     let mut names = Vec::new();
-    for entry in fs::read_dir(docs("schemas")).unwrap() {
+    for entry in fs::read_dir(schemas::folder()).unwrap() {
         let path = entry.unwrap().path();
         names.push(path.file_stem().unwrap().to_str().unwrap().to_owned());
     }
@@ -105,10 +101,6 @@ fn the_published_schemas_are_those_of_the_program() {
     {
         assert!(names.iter().any(|known| known == name.trim()), "docs/schemas/{name}.json is missing");
     }
-}
-
-fn published(name: &str) -> Value {
-    serde_json::from_slice(&fs::read(docs("schemas").join(format!("{name}.json"))).unwrap()).unwrap()
 }
 
 #[test]

@@ -30,6 +30,6 @@ pub struct SchemaArguments {
 const RUN: &str = "run";
 
 fn documents() -> PossibleValuesParser {
-    let of_commands = secateur_reports::schemas::all().into_iter().map(|(name, _)| name);
+    let of_commands = secateur_reports::schemas::ALL.iter().map(|(name, _)| *name);
     PossibleValuesParser::new(std::iter::once(RUN).chain(of_commands))
 }

@@ -63,7 +63,7 @@ fn section(page: &mut String, command: &Command, depth: usize) {
 
 /// Prints the JSON Schema of a document.
 pub fn schema(arguments: &SchemaArguments) -> anyhow::Result<Exit> {
-    let of_command = schemas::all().into_iter().find(|(name, _)| *name == arguments.document);
-    Console::json_document(&of_command.map_or_else(RunRecord::json_schema, |(_, schema)| schema))?;
+    let of_command = schemas::ALL.iter().find(|(name, _)| *name == arguments.document);
+    Console::json_document(&of_command.map_or_else(RunRecord::json_schema, |(_, schema)| schema()))?;
     Ok(Exit::Done)
 }
