@@ -76,6 +76,8 @@ impl Browser {
         let opened = browser.post("/session", &wanted);
         browser.session =
             format!("{}/session/{}", browser.session, opened["sessionId"].as_str().expect("an id"));
+        // as a window that the reader looks at: without, nothing that has the focus shows it
+        browser.devtools("Emulation.setFocusEmulationEnabled", &json!({"enabled": true}));
         let scheme = if screen.dark { "dark" } else { "light" };
         browser.devtools(
             "Emulation.setEmulatedMedia",

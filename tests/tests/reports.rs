@@ -103,6 +103,10 @@ fn a_browser_shows_the_report_tells_a_plan_that_is_pointed_at_and_prints() {
         let sideways = "const page = document.documentElement; return page.scrollWidth > page.clientWidth";
         assert_eq!(browser.ask(sideways), false, "{name}: the page as a whole does not scroll sideways");
         assert_eq!(browser.ask(TOLD), "hidden");
+        browser.ask("[...document.querySelectorAll('.plan')].pop().focus()");
+        assert_eq!(browser.ask(TOLD), "visible", "{name}: by keyboard or tap");
+        browser.ask("document.activeElement.blur()");
+        assert_eq!(browser.ask(TOLD), "hidden");
         browser.point_at(".plan:last-of-type circle");
         assert_eq!(browser.ask(TOLD), "visible", "{name}");
         papers.push(browser.ask("return getComputedStyle(document.body).backgroundColor"));
