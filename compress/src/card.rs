@@ -135,3 +135,29 @@ fn results(checkpoint: &Checkpoint, quality: &Quality) -> Value {
         }],
     }])
 }
+
+#[cfg(test)]
+mod tests {
+    use secateur_model::shape::{KeptLayer, Repair, ShapePlan};
+    use secateur_model::stored::FileBytes;
+    use secateur_model::types::TypeRequest;
+    use secateur_model::{HubSource, demo};
+
+    use super::*;
+    use crate::plan;
+
+    #[test]
+    fn a_card_tells_what_the_model_is_to_its_base() {
+        let mut whole = Checkpoint::from_gguf_bytes("demo", FileBytes::Static(demo::GGUF)).unwrap();
+        let [repo, revision, commit] = ["org/model", "main", "c"].map(str::to_owned);
+        whole.hub = Some(HubSource { repo, revision, commit });
+        let layers = [0, 1, 3].map(KeptLayer::whole).to_vec();
+        let shape = ShapePlan { of: 4, layers, repair: Repair::None };
+        let shorter = whole.clone().with_shape(&shape, None).unwrap();
+        for (model, relation) in [(whole, "quantized"), (shorter, "finetune")] {
+            let request = TypeRequest { base: "q8_0".parse().unwrap(), overrides: Vec::new() };
+            let card = model_card(&model, &plan(&model, &request).unwrap(), None);
+            assert!(card.contains(&format!("base_model_relation: \"{relation}\"")), "{card}");
+        }
+    }
+}
