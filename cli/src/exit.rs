@@ -27,6 +27,7 @@ use crate::cost_model::MixError;
 use crate::llama_bench::LlamaBenchError;
 use crate::model_argument::ModelArgumentError;
 use crate::run_record::RunRecordError;
+use crate::searching::NothingChosen;
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +61,7 @@ impl Exit {
                 _ => Self::Usage,
             };
         }
-        if error.is::<CalibratedError>() || error.is::<SearchedError>() {
+        if error.is::<CalibratedError>() || error.is::<SearchedError>() || error.is::<NothingChosen>() {
             return Self::Usage;
         }
         if let Some(error) = error.downcast_ref::<MeasureError>() {

@@ -1,17 +1,29 @@
 //! A search from the command line: its limits, devices and effort, and what it found as a record.
 
-use secateur_plans::{Device, Effort, Limits, Plans, Searched, Subject};
+use std::path::PathBuf;
+
+use secateur_compress::CompressError;
+use secateur_compress::statistics::{self, Text};
+use secateur_plans::{Device, Effort, Limits, Plans, Searched, Stages, Subject};
 use secateur_profiles::ByteSize;
 use secateur_reports::search::{PlanRow, SearchRecord, StepRow};
 use secateur_search::{Candidate, Stopped, Surrogate as _};
 
-use crate::arguments::EffortArguments;
+use crate::arguments::{EffortArguments, StageArgument};
 use crate::cache;
 use crate::commands::whatif::{load_profiles, runtime_of};
 use crate::console::{Bar, SearchProgress};
 
+/// A search that has nothing to decide.
+#[derive(Debug, thiserror::Error)]
+#[error("a search always chooses types: add `quantize` to `--stages`")]
+pub struct NothingChosen;
+
 /// What a search is for, and how hard it tries.
 pub struct Target {
+    shape: bool,
+    /// Texts whose tokens stay, if others may go.
+    texts: Vec<Text>,
     limits: Limits,
     devices: Vec<Device>,
     effort: Effort,
@@ -22,7 +34,7 @@ pub struct Found {
     pub searched: Searched,
     pub record: SearchRecord,
     /// Files of repaired tensors in the cache.
-    pub repaired: Vec<std::path::PathBuf>,
+    pub repaired: Vec<PathBuf>,
 }
 
 /// What a plan is asked for.
@@ -37,7 +49,21 @@ pub struct AskedOfPlan<'a> {
 
 impl Target {
     /// What the options mean.
-    pub fn new(asked: &AskedOfPlan, arguments: &EffortArguments, seed: u64) -> anyhow::Result<Self> {
+    pub fn new(
+        asked: &AskedOfPlan,
+        arguments: &EffortArguments,
+        texts: &[PathBuf],
+        seed: u64,
+    ) -> anyhow::Result<Self> {
+        if !arguments.may_cut(StageArgument::Quantize) {
+            return Err(NothingChosen.into());
+        }
+        // the text in the program is nobody's: what it does not need may be needed
+        let texts = if arguments.may_cut(StageArgument::Vocabulary) && !texts.is_empty() {
+            statistics::texts_or_built_in(texts).map_err(CompressError::from)?
+        } else {
+            Vec::new()
+        };
         let bytes = |size: Option<ByteSize>| size.map(|ByteSize(bytes)| bytes);
         let limits =
             Limits { size: bytes(asked.max_size), memory: bytes(asked.max_memory), decode: asked.min_decode };
@@ -51,7 +77,12 @@ impl Target {
             seed,
             study: arguments.study.clone(),
         };
-        Ok(Self { limits, devices, effort })
+        Ok(Self { shape: arguments.may_cut(StageArgument::Shape), texts, limits, devices, effort })
+    }
+
+    /// What it may cut beside the types of matrices.
+    pub fn stages(&self) -> Stages<'_> {
+        Stages { shape: self.shape, vocabulary: &self.texts }
     }
 
     /// Finds the best plan of a model.
@@ -101,7 +132,7 @@ fn record(plans: &Plans, searched: &Searched) -> SearchRecord {
 fn row(plans: &Plans, candidate: &Candidate) -> PlanRow {
     let described = plans.describe(&candidate.genome);
     PlanRow {
-        shape: described.shape,
+        shape: described.body,
         types: described.types,
         predicted: candidate.predicted,
         expected: candidate.expected,

@@ -7,8 +7,8 @@ use secateur_compress::allocation::Choice;
 /// A plan in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
-    /// Its shape.
-    pub shape: String,
+    /// Its shape, and its vocabulary if that is smaller.
+    pub body: String,
     /// How the bytes of its matrices share out among types.
     pub types: String,
 }

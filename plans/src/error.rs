@@ -9,9 +9,9 @@ use secateur_search::SearchError;
 #[non_exhaustive]
 pub enum PlansError {
     #[error(
-        "no plan is within the limits: the nearest has {needed:.0} {binding}, {limit:.0} are allowed; it is the model {shape}, with {types}"
+        "no plan is within the limits: the nearest has {needed:.0} {binding}, {limit:.0} are allowed; it is the model {body}, with {types}"
     )]
-    NothingFits { binding: String, limit: f64, needed: f64, shape: String, types: String },
+    NothingFits { binding: String, limit: f64, needed: f64, body: String, types: String },
     #[error("a plan can be searched for at most {most} devices at once, not for {found}; leave some out")]
     TooManyDevices { found: usize, most: usize },
     #[error(transparent)]

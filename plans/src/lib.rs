@@ -1,8 +1,9 @@
 //! Plans of a language model as the search knows them: what can be chosen, what it is predicted to lose and to cost, and what it loses in truth.
 //!
-//! [`Plans`] are all plans of one model; [`Plans::search`] finds the best of them within [`Limits`]. A [`Measurer`] measures plans on the sequences of a
-//! [`Yardstick`], which may be others than those that a search sees.
+//! [`Plans`] are all plans of one model; [`Plans::search`] finds the best of them within [`Limits`]. A [`Measurer`] measures plans on sequences of tokens,
+//! which may be others than those that a search sees.
 
+mod bodies;
 mod costs;
 mod describe;
 mod error;
@@ -16,13 +17,13 @@ mod shapes;
 mod space;
 #[cfg(test)]
 mod tests;
+mod vocabularies;
 mod yardstick;
 
 pub use costs::{Device, Limits};
 pub use describe::Description;
 pub use error::PlansError;
 pub use measure::Measurer;
-pub use plans::{Plans, Subject};
+pub use plans::{Plans, Stages, Subject};
 pub use predict::Predictor;
 pub use search::{Effort, Searched};
-pub use yardstick::Yardstick;

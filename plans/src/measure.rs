@@ -1,20 +1,80 @@
-//! What plans lose in truth: a model in the plan's shape, its matrices rounded to the plan's types, on sequences of tokens beside its parent.
+//! What plans lose in truth: a model in the plan's shape and vocabulary, its matrices rounded to the plan's types, on sequences of tokens beside its parent.
+
+use std::ops::Range;
 
 use secateur_compress::CompressError;
-use secateur_search::{Evaluate, Task};
+use secateur_search::{Evaluate, Genome, Task};
 
-use crate::{Plans, Yardstick};
+use crate::Plans;
+use crate::space::VOCABULARY;
+use crate::vocabularies::Vocabularies;
+use crate::yardstick::Yardstick;
 
-/// Measures plans on a yardstick, in nats per token, a chunk a sequence.
+/// Measures plans on sequences, in nats per token of the whole vocabulary, a chunk a sequence.
+///
+/// A plan with a smaller vocabulary is held against the parent with the same tokens, on the same text in these tokens; what the vocabulary itself
+/// loses is added, the same for every sequence.
 pub struct Measurer<'p, 'a> {
     plans: &'p Plans<'a>,
-    yardstick: &'p Yardstick<'a>,
+    sequences: usize,
+    of_vocabularies: Vec<OfVocabulary>,
+}
+
+struct OfVocabulary {
+    yardstick: Yardstick,
+    /// Of each sequence, tokens for one of the whole vocabulary.
+    tokens: Vec<f64>,
+    loss: f64,
 }
 
 impl<'p, 'a> Measurer<'p, 'a> {
-    /// Plans of a model on sequences of the same model.
-    pub fn new(plans: &'p Plans<'a>, yardstick: &'p Yardstick<'a>) -> Self {
-        Self { plans, yardstick }
+    /// Plans of a model on sequences of tokens of the whole model.
+    ///
+    /// # Errors
+    /// If the text of a sequence cannot be spelled in a vocabulary.
+    pub fn new(plans: &'p Plans<'a>, sequences: &[Vec<u32>]) -> Result<Self, CompressError> {
+        let of_vocabularies = (0..plans.vocabularies.all.len())
+            .map(|level| OfVocabulary::new(plans, &plans.vocabularies, level, sequences))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { plans, sequences: sequences.len(), of_vocabularies })
+    }
+
+    /// What a plan loses on some of the sequences.
+    ///
+    /// # Errors
+    /// If its matrices cannot be read or rounded.
+    pub fn measure(&self, plan: &Genome, sequences: Range<usize>) -> Result<Vec<f64>, CompressError> {
+        let model = self.plans.rounded_model(plan)?;
+        let of = &self.of_vocabularies[plan.level(VOCABULARY)];
+        let divergences = of.yardstick.divergences(&model, sequences.clone())?;
+        Ok(divergences
+            .iter()
+            .zip(&of.tokens[sequences])
+            .map(|(divergence, tokens)| of.loss + tokens * divergence)
+            .collect())
+    }
+}
+
+impl OfVocabulary {
+    fn new(
+        plans: &Plans,
+        vocabularies: &Vocabularies,
+        level: usize,
+        sequences: &[Vec<u32>],
+    ) -> Result<Self, CompressError> {
+        let whole = plans.subject.whole;
+        let mut spelled = vocabularies.spelled(level, sequences)?;
+        let tokens = spelled
+            .iter()
+            .zip(sequences)
+            .map(|(after, before)| after.len() as f64 / before.len().max(1) as f64)
+            .collect();
+        for sequence in &mut spelled {
+            sequence.truncate(whole.spec.context_length);
+        }
+        let parent = vocabularies.applied(whole.clone(), level)?;
+        let yardstick = Yardstick::new(parent, spelled);
+        Ok(Self { yardstick, tokens, loss: vocabularies.all[level].loss })
     }
 }
 
@@ -22,7 +82,7 @@ impl Evaluate for Measurer<'_, '_> {
     type Error = CompressError;
 
     fn chunks(&self) -> usize {
-        self.yardstick.sequences().len()
+        self.sequences
     }
 
     fn evaluate(
@@ -36,8 +96,7 @@ impl Evaluate for Measurer<'_, '_> {
             if interrupted() {
                 return Ok(());
             }
-            let model = self.plans.rounded_model(&task.plan)?;
-            done(index, &self.yardstick.divergences(&model, task.chunks.clone())?);
+            done(index, &self.measure(&task.plan, task.chunks.clone())?);
         }
         Ok(())
     }

@@ -2,26 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use secateur_compress::allocation::{Choice, Knowledge, MatrixOptions, cheapest};
 use secateur_compress::progress::Progress;
-use secateur_compress::statistics::Statistics;
+use secateur_compress::statistics::{Statistics, Text};
 use secateur_compress::{CompressError, Intent, plan_choices};
 use secateur_model::plan::Plan;
 use secateur_model::{Checkpoint, HeldTensor, TensorId};
 use secateur_search::{Budgets, Costs, Genome, SearchError, Space, Surrogate as _};
 
+use crate::bodies::Bodies;
 use crate::costs::{Device, Limits};
 use crate::describe::{Description, types_in_words};
 use crate::error::PlansError;
 use crate::predict::Predictor;
 use crate::rounded::RoundedMatrices;
 use crate::shapes::Shapes;
-use crate::space::{Choices, SHAPE};
+use crate::space::{Choices, MATRICES, SHAPE, VOCABULARY};
+use crate::vocabularies::Vocabularies;
 use crate::yardstick::Yardstick;
-
-/// What repair leaves of what a shape loses, until that is measured: about half (docs/shapes.md).
-const LEFT_BY_REPAIR: f64 = 0.5;
 
 /// Sequences that plans are measured on.
 const SEQUENCES: usize = 16;
@@ -37,23 +37,34 @@ pub struct Subject<'a> {
     pub knowledge: &'a Knowledge,
     /// What the plan will say that was asked for.
     pub intent: &'a Intent,
+    /// What may be cut beside the types of matrices.
+    pub stages: Stages<'a>,
 }
 
-/// The plans of a model: any of its shapes, with any legal type for each matrix.
+/// What a search may cut, beside the types of matrices.
+#[derive(Debug, Clone, Copy)]
+pub struct Stages<'a> {
+    /// Layers and channels.
+    pub shape: bool,
+    /// Tokens that these texts do not need; without texts, all stay.
+    pub vocabulary: &'a [Text],
+}
+
+/// The plans of a model: any of its shapes, any of its vocabularies, with any legal type for each matrix.
 pub struct Plans<'a> {
     pub(crate) subject: Subject<'a>,
     pub(crate) shapes: Shapes<'a>,
+    pub(crate) vocabularies: Vocabularies,
+    pub(crate) bodies: Bodies,
     pub(crate) choices: Choices,
     pub(crate) devices: Vec<Device>,
-    pub(crate) yardstick: Yardstick<'a>,
+    sequences: Vec<Vec<u32>>,
     predictor: Predictor,
-    /// Bytes of a file of each shape that belong to no matrix.
-    rests: Vec<u64>,
     rounded: RoundedMatrices<'a>,
 }
 
 impl<'a> Plans<'a> {
-    /// Chooses shapes and finds what can be known of all plans without rounding anything. Repaired shapes are kept in the folder `cache`.
+    /// Chooses shapes and vocabularies and finds what can be known of all plans without rounding anything. Repaired shapes are kept in the folder `cache`.
     ///
     /// # Errors
     /// If weights or statistics cannot be read, there are too many devices, or the user interrupts.
@@ -67,23 +78,25 @@ impl<'a> Plans<'a> {
         if devices.len() > most {
             return Err(PlansError::TooManyDevices { found: devices.len(), most });
         }
-        let yardstick = Yardstick::new(subject.whole, subject.statistics.spread(SEQUENCES))?;
-        let shapes = Shapes::new(subject.whole, subject.statistics, &yardstick, cache, progress)?;
-        let choices = Choices::new(&shapes.all, sorted(&subject.knowledge.options))?;
-        let damages: Vec<f64> = shapes.all.iter().map(|shape| LEFT_BY_REPAIR * shape.loss).collect();
-        let rests = (0..shapes.all.len())
-            .map(|shape| {
-                let matrices = choices.of_shape_alone(&shapes.all, shape);
-                rest(&shapes.bare(shape)?, &matrices, subject.intent)
-            })
-            .collect::<Result<Vec<u64>, CompressError>>()?;
-        let predictor = Predictor::new(&choices, &shapes.all, &damages, &rests, devices);
+        let Subject { whole, statistics, stages, .. } = subject;
+        let sequences = statistics.spread(SEQUENCES);
+        let shapes = if stages.shape {
+            let yardstick = Yardstick::new(whole.clone(), sequences[..1.min(sequences.len())].to_vec());
+            Shapes::new(whole, statistics, &yardstick, cache, progress)?
+        } else {
+            Shapes::of_whole(whole, statistics, cache)
+        };
+        let vocabularies = Vocabularies::new(whole, stages.vocabulary, &sequences, statistics, progress)?;
+        let matrices = sorted(&subject.knowledge.options);
+        let choices = Choices::new(&shapes.all, vocabularies.all.len(), matrices)?;
+        let bodies = Bodies::new(&shapes, &vocabularies, &choices, subject.intent)?;
+        let predictor = Predictor::new(&choices, &bodies, devices);
         let rounded = RoundedMatrices::new(subject);
         let devices = devices.to_vec();
-        Ok(Self { subject, shapes, choices, devices, yardstick, predictor, rests, rounded })
+        Ok(Self { subject, shapes, vocabularies, bodies, choices, devices, sequences, predictor, rounded })
     }
 
-    /// What can be chosen: the shape, then the type of every matrix.
+    /// What can be chosen: the shape, the vocabulary, then the type of every matrix.
     pub fn space(&self) -> &Space {
         &self.choices.space
     }
@@ -93,9 +106,9 @@ impl<'a> Plans<'a> {
         &self.predictor
     }
 
-    /// The sequences that a search measures plans on, with what the model makes of them.
-    pub fn yardstick(&self) -> &Yardstick<'a> {
-        &self.yardstick
+    /// The sequences that a search measures plans on, in tokens of the whole model.
+    pub fn sequences(&self) -> &[Vec<u32>] {
+        &self.sequences
     }
 
     /// Limits as budgets of the predictor's quantities.
@@ -108,19 +121,54 @@ impl<'a> Plans<'a> {
         Budgets::new(self.predictor.quantities(), &allowed)
     }
 
-    /// The plan that keeps the shape and has at most so many bytes and the least predicted loss; nothing if there is none.
+    /// The plan that keeps shape and vocabulary and has at most so many bytes and the least predicted loss; nothing if there is none.
     pub fn by_types_alone(&self, bytes: u64) -> Option<Genome> {
-        let chosen = cheapest(&self.choices.matrices, bytes.saturating_sub(self.rests[0])).ok()?;
-        let levels = std::iter::once(0).chain(chosen.into_iter().map(|level| level as u16));
-        self.choices.space.genome(levels.collect()).ok()
+        self.by_types_in(0, 0, bytes)
     }
 
-    /// The model in a plan's shape, repaired, its matrices as they were.
+    /// The same in each shape with the whole vocabulary, and in each vocabulary with the whole shape, where it is possible.
+    pub(crate) fn by_types(&self, bytes: u64) -> Vec<Genome> {
+        let shapes = (0..self.shapes.all.len()).map(|shape| (shape, 0));
+        let vocabularies = (1..self.vocabularies.all.len()).map(|vocabulary| (0, vocabulary));
+        shapes
+            .chain(vocabularies)
+            .filter_map(|(shape, vocabulary)| self.by_types_in(shape, vocabulary, bytes))
+            .collect()
+    }
+
+    fn by_types_in(&self, shape: usize, vocabulary: usize, bytes: u64) -> Option<Genome> {
+        let body = &self.bodies.all[shape * self.bodies.vocabularies + vocabulary];
+        let mut levels = vec![0; self.choices.space.len()];
+        (levels[SHAPE], levels[VOCABULARY]) = (shape as u16, vocabulary as u16);
+        let (mut there, mut options) = (Vec::new(), Vec::new());
+        for (index, matrix) in self.choices.matrices.iter().enumerate() {
+            let choices: Option<Vec<Choice>> = (0..matrix.choices.len())
+                .map(|level| Some(self.choices.choice(shape, &body.spec, index, level)?.1))
+                .collect();
+            if let Some(choices) = choices {
+                there.push(index);
+                options.push(MatrixOptions { id: matrix.id, choices });
+            }
+        }
+        let chosen = cheapest(&options, bytes.saturating_sub(body.rest)).ok()?;
+        for (index, level) in there.into_iter().zip(chosen) {
+            levels[MATRICES + index] = level as u16;
+        }
+        self.choices.space.genome(levels).ok()
+    }
+
+    /// The model in a plan's shape, repaired, with the plan's vocabulary, its matrices as they were.
     ///
     /// # Errors
     /// If it is repaired for the first time: what reading and writing can meet.
-    pub fn model(&self, genome: &Genome) -> Result<&Checkpoint, CompressError> {
-        self.shapes.model(genome.level(SHAPE))
+    pub fn model(&self, genome: &Genome) -> Result<Checkpoint, CompressError> {
+        let shaped = self.shapes.model(genome.level(SHAPE))?;
+        Ok(self.vocabularies.applied(shaped.clone(), genome.level(VOCABULARY))?)
+    }
+
+    /// The model before it is cut, with a plan's vocabulary: what a plan's model is held against.
+    pub(crate) fn parent(&self, genome: &Genome) -> Result<Checkpoint, CompressError> {
+        Ok(self.vocabularies.applied(self.subject.whole.clone(), genome.level(VOCABULARY))?)
     }
 
     /// The same with its matrices rounded with error feedback to the plan's types.
@@ -129,21 +177,35 @@ impl<'a> Plans<'a> {
     /// As [`model`](Self::model), or if a matrix cannot be rounded.
     pub fn rounded_model(&self, genome: &Genome) -> Result<Checkpoint, CompressError> {
         let number = genome.level(SHAPE);
-        let (shape, model) = (&self.shapes.all[number], self.model(genome)?);
+        let (shape, shaped) = (&self.shapes.all[number], self.shapes.model(number)?);
+        let smaller = self.vocabularies.all[genome.level(VOCABULARY)].smaller.as_ref();
         let held = self
             .choices_of(genome)
             .into_iter()
             .map(|(id, Choice { tensor_type, .. })| {
-                let bytes = self.rounded.get(model, shape, (number, id, tensor_type))?;
+                // the vocabulary is the same in all shapes
+                let key = if id.layer.is_some() { number } else { 0 };
+                let bytes = self.rounded.get(shaped, shape, (key, id, tensor_type))?;
+                let kept = smaller.filter(|_| id.layer.is_none());
+                let bytes = match kept {
+                    Some(smaller) => rows_of(&bytes, self.vocabularies.all[0].size, &smaller.kept),
+                    None => bytes,
+                };
                 Ok(HeldTensor { id, tensor_type, bytes })
             })
             .collect::<Result<Vec<_>, CompressError>>()?;
-        Ok(model.clone().with_held(held)?)
+        Ok(self.model(genome)?.with_held(held)?)
     }
 
     /// True if a plan has another shape than the model.
-    pub fn is_cut(&self, genome: &Genome) -> bool {
+    pub(crate) fn is_cut(&self, genome: &Genome) -> bool {
         self.shapes.all[genome.level(SHAPE)].plan.is_some()
+    }
+
+    /// The ids of the tokens that stay in a plan; nothing if all do.
+    pub(crate) fn kept_tokens(&self, genome: &Genome) -> Option<Vec<u32>> {
+        let smaller = self.vocabularies.all[genome.level(VOCABULARY)].smaller.as_ref();
+        smaller.map(|smaller| smaller.kept.clone())
     }
 
     /// A plan as it can be carried out on its [`model`](Self::model).
@@ -151,13 +213,13 @@ impl<'a> Plans<'a> {
     /// # Errors
     /// As [`model`](Self::model), or if it cannot be laid out as GGUF.
     pub fn plan(&self, genome: &Genome) -> Result<Plan, CompressError> {
-        plan_choices(self.model(genome)?, &self.choices_of(genome), self.subject.intent)
+        plan_choices(&self.model(genome)?, &self.choices_of(genome), self.subject.intent)
     }
 
     /// A plan in words.
     pub fn describe(&self, genome: &Genome) -> Description {
         Description {
-            shape: self.shapes.all[genome.level(SHAPE)].name.clone(),
+            body: self.bodies.of(genome).name.clone(),
             types: types_in_words(self.choices_of(genome).values()),
         }
     }
@@ -168,7 +230,7 @@ impl<'a> Plans<'a> {
     }
 
     fn choices_of(&self, genome: &Genome) -> BTreeMap<TensorId, Choice> {
-        self.choices.of_plan(&self.shapes.all, genome)
+        self.choices.of_plan(&self.bodies.of(genome).spec, genome)
     }
 }
 
@@ -181,12 +243,8 @@ fn sorted(options: &[MatrixOptions]) -> Vec<MatrixOptions> {
     options
 }
 
-/// Bytes of a file that belong to no matrix.
-fn rest(
-    model: &Checkpoint,
-    matrices: &BTreeMap<TensorId, Choice>,
-    intent: &Intent,
-) -> Result<u64, CompressError> {
-    let bytes: u64 = matrices.values().map(|choice| choice.bytes).sum();
-    Ok(plan_choices(model, matrices, intent)?.gguf_bytes.saturating_sub(bytes))
+/// Some of the rows of a matrix of so many.
+fn rows_of(bytes: &[u8], rows: usize, kept: &[u32]) -> Arc<[u8]> {
+    let row_bytes = bytes.len() / rows;
+    kept.iter().flat_map(|&row| &bytes[row as usize * row_bytes..][..row_bytes]).copied().collect()
 }

@@ -2,11 +2,11 @@
 
 use secateur_search::{Costs, Genome, Prediction, Space, Surrogate};
 
+use crate::bodies::Bodies;
 use crate::costs::Device;
-use crate::shapes::Shape;
-use crate::space::{Choices, SHAPE};
+use crate::space::{Choices, MATRICES, SHAPE, VOCABULARY};
 
-/// What a shape costs before any matrix is counted, and what it loses by itself.
+/// What a body costs before any matrix is counted, and what it loses by itself.
 #[derive(Debug, Clone)]
 struct Base {
     damage: f64,
@@ -17,57 +17,52 @@ struct Base {
 pub struct Predictor {
     quantities: Vec<String>,
     bases: Vec<Base>,
-    /// Of every shape, matrix and level: damage, then costs.
+    /// Of every body, matrix and level: damage, then costs.
     tables: Vec<Vec<Vec<Vec<f64>>>>,
+    vocabularies: usize,
 }
 
 impl Predictor {
-    /// `damages` are what the shapes lose by themselves, `rests` the bytes of their files that are no matrices.
-    pub(crate) fn new(
-        choices: &Choices,
-        shapes: &[Shape],
-        damages: &[f64],
-        rests: &[u64],
-        devices: &[Device],
-    ) -> Self {
+    pub(crate) fn new(choices: &Choices, bodies: &Bodies, devices: &[Device]) -> Self {
         let mut quantities = vec!["bytes of model.gguf".to_owned()];
         quantities.extend(devices.iter().flat_map(Device::quantities));
-        let base = |shape: usize| {
-            let rest = rests[shape];
-            let mut costs = vec![rest as f64];
+        let (mut bases, mut tables) = (Vec::new(), Vec::new());
+        for body in &bodies.all {
+            let mut costs = vec![body.rest as f64];
             for device in devices {
-                costs.extend(device.base(&shapes[shape].spec, rest));
+                costs.extend(device.base(&body.spec, body.rest));
             }
-            Base { damage: damages[shape], costs }
-        };
-        let entry = |shape: usize, matrix: usize, level: usize| {
-            let spec = &shapes[shape].spec;
-            let Some((id, choice)) = choices.choice(shape, spec, matrix, level) else { return Vec::new() };
-            let mut entry = vec![choice.damage, choice.bytes as f64];
-            entry.extend(
-                devices.iter().flat_map(|device| device.matrix(spec, id, choice.tensor_type, choice.bytes)),
-            );
-            entry
-        };
-        let levels = |shape: usize, matrix: usize| {
-            (0..choices.matrices[matrix].choices.len()).map(|level| entry(shape, matrix, level)).collect()
-        };
-        let table = |shape: usize| (0..choices.matrices.len()).map(|matrix| levels(shape, matrix)).collect();
-        Self {
-            quantities,
-            bases: (0..shapes.len()).map(base).collect(),
-            tables: (0..shapes.len()).map(table).collect(),
+            bases.push(Base { damage: body.loss, costs });
+            let entry = |matrix: usize, level: usize| {
+                let Some((id, choice)) = choices.choice(body.shape, &body.spec, matrix, level) else {
+                    return Vec::new();
+                };
+                let mut entry = vec![choice.damage, choice.bytes as f64];
+                let of_device =
+                    |device: &Device| device.matrix(&body.spec, id, choice.tensor_type, choice.bytes);
+                entry.extend(devices.iter().flat_map(of_device));
+                entry
+            };
+            let levels = |matrix: usize| {
+                (0..choices.matrices[matrix].choices.len()).map(|level| entry(matrix, level)).collect()
+            };
+            tables.push((0..choices.matrices.len()).map(levels).collect());
         }
+        Self { quantities, bases, tables, vocabularies: bodies.vocabularies }
+    }
+
+    fn body(&self, genome: &Genome) -> usize {
+        genome.level(SHAPE) * self.vocabularies + genome.level(VOCABULARY)
     }
 
     fn sums(&self, genome: &Genome) -> Vec<f64> {
-        let shape = genome.level(SHAPE);
-        let base = &self.bases[shape];
+        let body = self.body(genome);
+        let base = &self.bases[body];
         let mut sums = Vec::with_capacity(1 + base.costs.len());
         sums.push(base.damage);
         sums.extend(&base.costs);
-        for (matrix, levels) in self.tables[shape].iter().enumerate() {
-            for (sum, value) in sums.iter_mut().zip(&levels[genome.level(1 + matrix)]) {
+        for (matrix, levels) in self.tables[body].iter().enumerate() {
+            for (sum, value) in sums.iter_mut().zip(&levels[genome.level(MATRICES + matrix)]) {
                 *sum += value;
             }
         }
@@ -103,10 +98,10 @@ impl Surrogate for Predictor {
         unit: usize,
         level: usize,
     ) -> Prediction {
-        if unit == SHAPE {
+        if unit < MATRICES {
             return self.predict(&space.with(genome, unit, level));
         }
-        let levels = &self.tables[genome.level(SHAPE)][unit - 1];
+        let levels = &self.tables[self.body(genome)][unit - MATRICES];
         let (before, after) = (&levels[genome.level(unit)], &levels[level]);
         let mut sums = [0.0; 1 + Costs::MOST];
         for (index, sum) in state.iter().enumerate() {

@@ -27,7 +27,7 @@ impl<'a> RoundedMatrices<'a> {
         Self { subject, held: Mutex::new(BTreeMap::new()) }
     }
 
-    /// The bytes of a matrix of `model`, which has the shape number `key.0`.
+    /// The bytes of a matrix of `model`, which has the shape number `key.0` and the whole vocabulary.
     pub fn get(&self, model: &Checkpoint, shape: &Shape, key: Key) -> Result<Arc<[u8]>, CompressError> {
         if let Some(bytes) = self.held().get(&key) {
             return Ok(Arc::clone(bytes));

@@ -37,8 +37,12 @@ pub struct Effort {
 pub struct Searched {
     /// The plan that was chosen.
     pub plan: Plan,
-    /// The model in the plan's shape.
+    /// The model in the plan's shape, with the plan's vocabulary.
     pub model: Checkpoint,
+    /// The same before its shape was cut.
+    pub parent: Checkpoint,
+    /// The ids of the tokens that stay; nothing if all do.
+    pub kept_tokens: Option<Vec<u32>>,
     /// False if its shape is the source's.
     pub is_cut: bool,
     /// All that the search found.
@@ -63,7 +67,8 @@ impl Plans<'_> {
             .size
             .and_then(|bytes| self.by_types_alone(bytes))
             .filter(|plan| budgets.fit(&self.predictor().predict(plan).costs));
-        let starts = by_types.iter().cloned().collect();
+        let mut starts: Vec<Genome> = limits.size.map_or_else(Vec::new, |bytes| self.by_types(bytes));
+        starts.retain(|plan| budgets.fit(&self.predictor().predict(plan).costs));
         let search =
             Search::new(self.space(), self.predictor(), budgets, effort.preset.settings(effort.seed))?
                 .starting_from(starts)?
@@ -75,11 +80,18 @@ impl Plans<'_> {
         } else {
             let answered = search.answer(&study).map_err(|error| self.in_words(error))?;
             let chunks: usize = study.all().iter().map(|(_, values)| values.len()).sum();
-            answered.outcome(chunks as f64 / self.yardstick.sequences().len().max(1) as f64)
+            answered.outcome(chunks as f64 / self.sequences().len().max(1) as f64)
         };
         let chosen = &outcome.chosen.genome;
-        let (plan, model) = (self.plan(chosen)?, self.model(chosen)?.clone());
-        Ok(Searched { plan, model, is_cut: self.is_cut(chosen), outcome, damaged: study.damaged() })
+        Ok(Searched {
+            plan: self.plan(chosen)?,
+            model: self.model(chosen)?,
+            parent: self.parent(chosen)?,
+            kept_tokens: self.kept_tokens(chosen),
+            is_cut: self.is_cut(chosen),
+            damaged: study.damaged(),
+            outcome,
+        })
     }
 
     /// What a search finds that measures; the plan by types alone where nothing is surely better.
@@ -90,7 +102,7 @@ impl Plans<'_> {
         study: &mut Study,
         progress: &dyn Progress,
     ) -> Result<Outcome, PlansError> {
-        let measurer = Measurer::new(self, self.yardstick());
+        let measurer = Measurer::new(self, self.sequences())?;
         let mut outcome = search.run(&measurer, study, progress).map_err(|error| self.in_words(error))?;
         if outcome.stopped == Stopped::Interrupted {
             return Err(CompressError::Interrupted.into());
@@ -112,9 +124,10 @@ impl Plans<'_> {
     /// The study at a path, or in the cache. One that is not there is begun if it is to be written to.
     fn open_study(&self, path: Option<&Path>, measures: bool) -> Result<Study, PlansError> {
         let of_model = self.subject.statistics.fingerprint();
-        let of_text = sequences_fingerprint(self.yardstick.sequences());
+        let of_text = sequences_fingerprint(self.sequences());
+        let of_space = self.vocabularies.fingerprint(self.shapes.all.len());
         let version = env!("CARGO_PKG_VERSION");
-        let fingerprint = format!("{version} {MEASURED} {of_model} {of_text}");
+        let fingerprint = format!("{version} {MEASURED} {of_model} {of_text} {of_space}");
         let path = if let Some(path) = path {
             path.to_owned()
         } else {
@@ -122,7 +135,8 @@ impl Plans<'_> {
             std::fs::create_dir_all(&folder)
                 .map_err(|source| CompressError::Write { path: folder.clone(), source })?;
             // all of the fingerprint: what another version measured is not in the way
-            folder.join(format!("{}-{}-{version}-{MEASURED}.jsonl", &of_model[..16], &of_text[..16]))
+            let [model, text, space] = [&of_model[..16], &of_text[..16], &of_space[..8]];
+            folder.join(format!("{model}-{text}-{space}-{version}-{MEASURED}.jsonl"))
         };
         let opened: Result<Study, StudyError> = if path.exists() {
             Study::open(&path, &fingerprint, self.space())
@@ -139,8 +153,8 @@ impl Plans<'_> {
         match error {
             SearchError::NothingFits { nearest, binding, limit, needed } => {
                 let described = self.describe(&nearest);
-                let (shape, types) = (described.shape, described.types);
-                PlansError::NothingFits { binding, limit, needed, shape, types }
+                let (body, types) = (described.body, described.types);
+                PlansError::NothingFits { binding, limit, needed, body, types }
             }
             other => other.into(),
         }

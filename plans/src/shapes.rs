@@ -11,7 +11,7 @@ use secateur_model::shape::{Repair, ShapePlan};
 use secateur_model::{Checkpoint, ModelSpec};
 use serde::{Deserialize, Serialize};
 
-use crate::Yardstick;
+use crate::yardstick::Yardstick;
 
 /// Widths of the feed-forward part, in twelfths of the model's.
 const TWELFTHS: [usize; 4] = [11, 10, 9, 8];
@@ -29,8 +29,6 @@ pub(crate) struct Shape {
     pub name: String,
     /// What stays; nothing for the model as it is.
     pub plan: Option<ShapePlan>,
-    /// The sizes it has.
-    pub spec: ModelSpec,
     /// The divergence from the whole model without repair, on one sequence, in nats per token.
     pub loss: f64,
 }
@@ -69,16 +67,24 @@ impl<'a> Shapes<'a> {
         progress: &dyn Progress,
     ) -> Result<Self, CompressError> {
         let Tried { plans, losses, .. } = tried(whole, statistics, yardstick, progress)?;
-        let mut all =
-            vec![Shape { name: "as it is".to_owned(), plan: None, spec: whole.spec.clone(), loss: 0.0 }];
+        let mut all = vec![as_it_is()];
         for (plan, loss) in plans.into_iter().zip(losses) {
             let shape = |source| secateur_model::ModelError::Shape { path: whole.source.clone(), source };
             let spec = plan.apply(&whole.spec).map_err(shape)?;
-            all.push(Shape { name: in_words(&whole.spec, &spec), plan: Some(plan), spec, loss });
+            all.push(Shape { name: in_words(&whole.spec, &spec), plan: Some(plan), loss });
         }
+        Ok(Self::of(whole, statistics, all, cache))
+    }
+
+    /// The model as it is, alone.
+    pub fn of_whole(whole: &'a Checkpoint, statistics: &'a Statistics, cache: &Path) -> Self {
+        Self::of(whole, statistics, vec![as_it_is()], cache)
+    }
+
+    fn of(whole: &'a Checkpoint, statistics: &'a Statistics, all: Vec<Shape>, cache: &Path) -> Self {
         let ready = all.iter().map(|_| OnceLock::new()).collect();
         let (cache, repaired) = (cache.to_owned(), Mutex::new(Vec::new()));
-        Ok(Self { whole, statistics, all, cache, ready, repaired })
+        Self { whole, statistics, all, cache, ready, repaired }
     }
 
     /// The model in a shape, without repair.
@@ -116,6 +122,10 @@ impl<'a> Shapes<'a> {
     pub fn files(&self) -> Vec<PathBuf> {
         self.repaired.lock().map(|repaired| repaired.clone()).unwrap_or_default()
     }
+}
+
+fn as_it_is() -> Shape {
+    Shape { name: "as it is".to_owned(), plan: None, loss: 0.0 }
 }
 
 fn tried(

@@ -1,4 +1,4 @@
-//! What can be chosen: the shape, and the type of every matrix.
+//! What can be chosen: the shape, the vocabulary, and the type of every matrix.
 
 use std::collections::BTreeMap;
 
@@ -9,26 +9,39 @@ use secateur_search::{Genome, SearchError, Space, Unit};
 
 use crate::shapes::Shape;
 
-/// The unit that is the shape; matrices come after it.
+/// The unit that is the shape.
 pub(crate) const SHAPE: usize = 0;
+
+/// The unit that is the vocabulary.
+pub(crate) const VOCABULARY: usize = 1;
+
+/// The unit that is the type of the first matrix; the others come after it.
+pub(crate) const MATRICES: usize = 2;
 
 /// The choices of a model.
 pub(crate) struct Choices {
     pub space: Space,
-    /// Of the whole model: unit `1 + index` is the type of matrix `index`.
+    /// Of the whole model: unit `MATRICES + index` is the type of matrix `index`.
     pub matrices: Vec<MatrixOptions>,
     /// Of every shape and matrix, the matrix it became; nothing where its layer is gone.
     becomes: Vec<Vec<Option<TensorId>>>,
 }
 
 impl Choices {
-    /// Any shape, and any type that is legal in the whole model.
-    pub fn new(shapes: &[Shape], matrices: Vec<MatrixOptions>) -> Result<Self, SearchError> {
+    /// Any shape, any of so many vocabularies, and any type that is legal in the whole model.
+    pub fn new(
+        shapes: &[Shape],
+        vocabularies: usize,
+        matrices: Vec<MatrixOptions>,
+    ) -> Result<Self, SearchError> {
         let becomes: Vec<Vec<Option<TensorId>>> = shapes
             .iter()
             .map(|shape| matrices.iter().map(|matrix| becomes(shape, matrix.id)).collect())
             .collect();
-        let mut units = vec![Unit::new("shape", "shape", shapes.len())];
+        let mut units = vec![
+            Unit::new("shape", "shape", shapes.len()),
+            Unit::new("vocabulary", "vocabulary", vocabularies),
+        ];
         for (index, matrix) in matrices.iter().enumerate() {
             let name = match matrix.id.layer {
                 Some(layer) => format!("type of {:?} {layer}", matrix.id.role),
@@ -44,8 +57,8 @@ impl Choices {
         Ok(Self { space: Space::new(units)?, matrices, becomes })
     }
 
-    /// What a matrix is in a shape when its unit is at a level: its type there, its bytes, and its share of the damage. Nothing where its layer
-    /// is gone.
+    /// What a matrix is in a model of a shape, whose sizes are `spec`, when its unit is at a level: its type there, its bytes, and its share of the
+    /// damage. Nothing where its layer is gone.
     pub fn choice(
         &self,
         shape: usize,
@@ -66,23 +79,22 @@ impl Choices {
         Some((id, Choice { tensor_type, bytes, damage }))
     }
 
-    /// What each matrix of a plan is.
-    pub fn of_plan(&self, shapes: &[Shape], genome: &Genome) -> BTreeMap<TensorId, Choice> {
-        self.of_levels(shapes, genome.level(SHAPE), |matrix| genome.level(1 + matrix))
+    /// What each matrix of a plan is, whose sizes are `spec`.
+    pub fn of_plan(&self, spec: &ModelSpec, genome: &Genome) -> BTreeMap<TensorId, Choice> {
+        self.of_levels(spec, genome.level(SHAPE), |matrix| genome.level(MATRICES + matrix))
     }
 
-    /// What each matrix of a shape is in its first type.
-    pub fn of_shape_alone(&self, shapes: &[Shape], shape: usize) -> BTreeMap<TensorId, Choice> {
-        self.of_levels(shapes, shape, |_| 0)
+    /// What each matrix of a model of a shape, whose sizes are `spec`, is in its first type.
+    pub fn of_body(&self, spec: &ModelSpec, shape: usize) -> BTreeMap<TensorId, Choice> {
+        self.of_levels(spec, shape, |_| 0)
     }
 
     fn of_levels(
         &self,
-        shapes: &[Shape],
+        spec: &ModelSpec,
         shape: usize,
         level: impl Fn(usize) -> usize,
     ) -> BTreeMap<TensorId, Choice> {
-        let spec = &shapes[shape].spec;
         (0..self.matrices.len())
             .filter_map(|matrix| self.choice(shape, spec, matrix, level(matrix)))
             .collect()

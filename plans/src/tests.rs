@@ -6,7 +6,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use secateur_compress::allocation::{Choice, Knowledge};
 use secateur_compress::progress::Silent;
-use secateur_compress::statistics::{Place, calibrate, calibration_tokens, texts_or_built_in};
+use secateur_compress::statistics::{Place, Text, calibrate, calibration_tokens, texts_or_built_in};
 use secateur_compress::{Intent, plan_choices};
 use secateur_model::shape::{KeptLayer, Repair, ShapePlan};
 use secateur_model::stored::FileBytes;
@@ -17,13 +17,18 @@ use secateur_profiles::library;
 use secateur_search::{Genome, Prediction, Surrogate as _};
 
 use crate::shapes::Shape;
-use crate::space::{Choices, SHAPE};
-use crate::{Device, Limits, Plans, PlansError, Subject};
+use crate::space::{Choices, MATRICES, SHAPE, VOCABULARY};
+use crate::{Device, Limits, Measurer, Plans, PlansError, Stages, Subject};
 
 const CONTEXT: usize = 512;
 
 /// Lets a test look at all plans of the demo model for some devices.
 fn with_plans(devices: &[Device], test: impl FnOnce(Result<Plans, PlansError>)) {
+    with_plans_for(devices, &[], test);
+}
+
+/// The same, with the vocabularies that some texts leave.
+fn with_plans_for(devices: &[Device], vocabulary: &[Text], test: impl FnOnce(Result<Plans, PlansError>)) {
     let cache = tempfile::tempdir().unwrap();
     let whole = Checkpoint::from_gguf_bytes(demo::NAME, FileBytes::Static(demo::GGUF)).unwrap();
     let tokenizer = whole.tokenizer.as_ref().unwrap();
@@ -38,7 +43,13 @@ fn with_plans(devices: &[Device], test: impl FnOnce(Result<Plans, PlansError>)) 
         rounding: Rounding::Full,
         calibration: Some(statistics.fingerprint()),
     };
-    let subject = Subject { whole: &whole, statistics: &statistics, knowledge: &knowledge, intent: &intent };
+    let subject = Subject {
+        whole: &whole,
+        statistics: &statistics,
+        knowledge: &knowledge,
+        intent: &intent,
+        stages: Stages { shape: true, vocabulary },
+    };
     test(Plans::new(subject, devices, cache.path(), &Silent));
 }
 
@@ -49,10 +60,15 @@ fn device(name: &str) -> Device {
 
 /// Random plans, so many of each shape.
 fn random_plans(plans: &Plans, of_each: usize) -> Vec<Genome> {
+    random_plans_over(plans, SHAPE, of_each)
+}
+
+/// Random plans, so many of each level of a unit.
+fn random_plans_over(plans: &Plans, unit: usize, of_each: usize) -> Vec<Genome> {
     let mut generator = SmallRng::seed_from_u64(7);
-    let shapes = plans.space().units()[SHAPE].levels;
-    (0..shapes * of_each)
-        .map(|index| plans.space().with(&plans.space().random(&mut generator), SHAPE, index % shapes))
+    let levels = plans.space().units()[unit].levels;
+    (0..levels * of_each)
+        .map(|index| plans.space().with(&plans.space().random(&mut generator), unit, index % levels))
         .collect()
 }
 
@@ -94,9 +110,9 @@ fn predicted_bytes_are_those_of_the_file() {
         for genome in random_plans(&plans, 4) {
             let predicted = plans.predictor().predict(&genome).costs[0];
             let plan = plans.plan(&genome).unwrap();
-            assert_eq!(predicted, plan.gguf_bytes as f64, "{}", plans.describe(&genome).shape);
+            assert_eq!(predicted, plan.gguf_bytes as f64, "{}", plans.describe(&genome).body);
             let matrices = plan.tensors.iter().filter(|tensor| tensor.id.role.is_matrix()).count();
-            assert_eq!(plans.choices.of_plan(&plans.shapes.all, &genome).len(), matrices);
+            assert_eq!(plans.choices.of_plan(&plans.bodies.of(&genome).spec, &genome).len(), matrices);
         }
     });
 }
@@ -110,21 +126,21 @@ fn matrices_are_silent_and_weigh_nothing_where_their_layer_is_gone() {
         let layers = (0..of).filter(|&layer| layer != gone).map(KeptLayer::whole).collect();
         let shorter = ShapePlan { of, layers, repair };
         let spec = shorter.apply(&whole.spec).unwrap();
-        let shape = Shape { name: "shorter".to_owned(), plan: Some(shorter.clone()), spec, loss: 0.1 };
+        let shape = Shape { name: "shorter".to_owned(), plan: Some(shorter.clone()), loss: 0.1 };
         let shapes = [plans.shapes.all[0].clone(), shape];
-        let choices = Choices::new(&shapes, plans.choices.matrices.clone()).unwrap();
+        let choices = Choices::new(&shapes, 1, plans.choices.matrices.clone()).unwrap();
         let genome = choices.space.random(&mut SmallRng::seed_from_u64(3));
         let genome = choices.space.with(&genome, SHAPE, 1);
         for (index, matrix) in choices.matrices.iter().enumerate() {
-            let is_silent = choices.space.is_silent(1 + index, genome.levels());
+            let is_silent = choices.space.is_silent(MATRICES + index, genome.levels());
             assert_eq!(is_silent, matrix.id.layer == Some(gone), "{:?}", matrix.id);
         }
-        let of_plan = choices.of_plan(&shapes, &genome);
+        let of_plan = choices.of_plan(&spec, &genome);
         let model = whole.clone().with_shape(&shorter, None).unwrap();
         let planned = plan_choices(&model, &of_plan, plans.subject.intent).unwrap();
-        let alone = plan_choices(&model, &choices.of_shape_alone(&shapes, 1), plans.subject.intent).unwrap();
+        let alone = plan_choices(&model, &choices.of_body(&spec, 1), plans.subject.intent).unwrap();
         let bytes = |of: &BTreeMap<TensorId, Choice>| of.values().map(|choice| choice.bytes).sum::<u64>();
-        let rest = alone.gguf_bytes - bytes(&choices.of_shape_alone(&shapes, 1));
+        let rest = alone.gguf_bytes - bytes(&choices.of_body(&spec, 1));
         assert_eq!(planned.gguf_bytes, rest + bytes(&of_plan));
         for tensor in planned.tensors.iter().filter(|tensor| tensor.id.role.is_matrix()) {
             assert_eq!(tensor.to, of_plan[&tensor.id].tensor_type, "{}", tensor.name);
@@ -171,5 +187,41 @@ fn more_devices_than_a_search_has_costs_for_are_refused() {
     let four = vec![device("apple-m1-pro-cpu"); 4];
     with_plans(&four, |plans| {
         assert!(matches!(plans, Err(PlansError::TooManyDevices { found: 4, most: 3 })));
+    });
+}
+
+#[test]
+fn plans_with_smaller_vocabularies_are_counted_and_measured_as_the_models_they_are() {
+    let texts = texts_or_built_in(&[]).unwrap();
+    with_plans_for(&[], &texts, |plans| {
+        let plans = plans.unwrap();
+        let sizes: Vec<usize> = plans.vocabularies.all.iter().map(|vocabulary| vocabulary.size).collect();
+        assert!(sizes.len() > 2, "{sizes:?}");
+        let mut losses = Vec::new();
+        let finest: Vec<u16> = plans.space().units().iter().map(|unit| unit.levels as u16 - 1).collect();
+        for (level, &size) in sizes.iter().enumerate() {
+            let mut levels = finest.clone();
+            (levels[SHAPE], levels[VOCABULARY]) = (0, level as u16);
+            let genome = plans.space().genome(levels).unwrap();
+            let model = plans.model(&genome).unwrap();
+            assert_eq!(model.spec.vocabulary_size, size);
+            let rounded = plans.rounded_model(&genome).unwrap();
+            let id = TensorId::global(secateur_model::Role::TokenEmbedding);
+            // half precision, which has the parent's numbers
+            let (found, expected) = (rounded.tensor(id).unwrap(), model.tensor(id).unwrap());
+            assert_eq!(found.read_all().unwrap(), expected.read_all().unwrap(), "rows of the kept tokens");
+            let measurer = Measurer::new(&plans, plans.sequences()).unwrap();
+            let measured = measurer.measure(&genome, 0..2).unwrap();
+            let own = plans.vocabularies.all[level].loss;
+            // beside the parent with the same tokens it loses nothing
+            measured.iter().for_each(|&value| assert!((value - own).abs() < 1e-4, "{value}, {own}"));
+            losses.push(own);
+        }
+        assert!(losses.is_sorted() && losses[0] == 0.0 && losses[losses.len() - 1] > 0.0, "{losses:?}");
+        for genome in random_plans_over(&plans, VOCABULARY, 3) {
+            let predicted = plans.predictor().predict(&genome).costs[0];
+            let name = plans.describe(&genome).body;
+            assert_eq!(predicted, plans.plan(&genome).unwrap().gguf_bytes as f64, "{name}");
+        }
     });
 }

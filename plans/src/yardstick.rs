@@ -9,13 +9,13 @@ use secateur_compress::measure::mean_divergence;
 use secateur_compress::progress::Silent;
 use secateur_model::Checkpoint;
 
-/// Bytes of the parent's predictions that are held; of the sequences after those, they are made again for each comparison.
+/// Bytes of the predictions of a parent that are held; of the sequences after those, they are made again for each comparison.
 const HELD_BYTES: usize = 1 << 30;
 
 /// A parent and what it makes of some sequences.
-pub struct Yardstick<'a> {
+pub(crate) struct Yardstick {
+    parent: Checkpoint,
     sequences: Vec<Vec<u32>>,
-    parent: Forward<'a>,
     /// Of each sequence, once it is asked for.
     seen_by_parent: OnceLock<Vec<Seen>>,
 }
@@ -28,25 +28,13 @@ struct Seen {
     logits: Option<Vec<f32>>,
 }
 
-impl<'a> Yardstick<'a> {
+impl Yardstick {
     /// The parent is taken through the sequences once, when it is compared for the first time.
-    ///
-    /// # Errors
-    /// If its weights cannot be read.
-    pub fn new(parent: &'a Checkpoint, sequences: Vec<Vec<u32>>) -> Result<Self, CompressError> {
-        let parent = Forward::new(parent, Residency::Stream)?;
-        Ok(Self { sequences, parent, seen_by_parent: OnceLock::new() })
-    }
-
-    /// Sequences of tokens.
-    pub fn sequences(&self) -> &[Vec<u32>] {
-        &self.sequences
+    pub fn new(parent: Checkpoint, sequences: Vec<Vec<u32>>) -> Self {
+        Self { parent, sequences, seen_by_parent: OnceLock::new() }
     }
 
     /// How far a model is from the parent on some of the sequences, in nats per token: the second half of each is judged.
-    ///
-    /// # Errors
-    /// If the model's weights cannot be read.
     pub fn divergences(
         &self,
         model: &Checkpoint,
@@ -56,31 +44,38 @@ impl<'a> Yardstick<'a> {
         let child = Forward::new(model, Residency::Stream)?;
         let seen = pass(&child, &self.sequences[sequences.clone()])?;
         let vocabulary_size = model.spec.vocabulary_size;
-        let of = |(index, child_hidden): (usize, &Hidden)| {
+        let mut parent = None;
+        let mut divergences = Vec::with_capacity(seen.len());
+        for (index, child_hidden) in sequences.zip(&seen) {
             let of_child = child.logits(child_hidden, judged(child_hidden))?;
             let seen = &seen_by_parent[index];
             let made_again;
             let of_parent = if let Some(held) = &seen.logits {
                 held
             } else {
-                made_again = self.parent.logits(&seen.hidden, judged(&seen.hidden))?;
+                let forward = match parent.take() {
+                    Some(forward) => forward,
+                    None => Forward::new(&self.parent, Residency::Stream)?,
+                };
+                made_again = forward.logits(&seen.hidden, judged(&seen.hidden))?;
+                parent = Some(forward);
                 &made_again
             };
-            Ok(mean_divergence(of_parent, &of_child, vocabulary_size))
-        };
-        sequences.zip(&seen).map(of).collect()
+            divergences.push(mean_divergence(of_parent, &of_child, vocabulary_size));
+        }
+        Ok(divergences)
     }
 
     fn seen_by_parent(&self) -> Result<&[Seen], CompressError> {
         if let Some(seen) = self.seen_by_parent.get() {
             return Ok(seen);
         }
+        let parent = Forward::new(&self.parent, Residency::Stream)?;
         let mut free = HELD_BYTES;
         let mut seen = Vec::with_capacity(self.sequences.len());
-        for hidden in pass(&self.parent, &self.sequences)? {
-            let bytes = judged(&hidden).len() * self.parent.spec().vocabulary_size * size_of::<f32>();
-            let logits =
-                if bytes <= free { Some(self.parent.logits(&hidden, judged(&hidden))?) } else { None };
+        for hidden in pass(&parent, &self.sequences)? {
+            let bytes = judged(&hidden).len() * self.parent.spec.vocabulary_size * size_of::<f32>();
+            let logits = if bytes <= free { Some(parent.logits(&hidden, judged(&hidden))?) } else { None };
             free -= logits.as_ref().map_or(0, |_| bytes);
             seen.push(Seen { hidden, logits });
         }

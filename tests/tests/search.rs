@@ -6,10 +6,11 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use secateur_model::Checkpoint;
 use secateur_model::plan::Plan;
+use secateur_model::stored::FileBytes;
+use secateur_model::{Checkpoint, demo};
 use secateur_tests::binary::{self, Ran};
-use secateur_tests::judge;
+use secateur_tests::judge::{self, Specials};
 use serde_json::Value;
 
 const DEVICE: [&str; 2] = ["--profile", "raspberry-pi-5-8gb"];
@@ -49,6 +50,45 @@ fn compress_finds_a_plan_for_a_device() {
     assert_eq!(rows.columns, Checkpoint::open(&gguf).unwrap().spec.vocabulary_size);
     let sum: f32 = rows.values.iter().sum();
     assert!((sum - 1.0).abs() < 1e-3, "{sum}");
+}
+
+#[test]
+fn tokens_that_a_text_does_not_need_go_where_the_budget_asks_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cache, out) = (folder.path().join("cache"), folder.path().join("out"));
+    let text = Path::new(env!("CARGO_MANIFEST_DIR")).join("../compress/data/calibration.txt");
+    // with all of its tokens, the demo model's smallest shape in the smallest types has 450 kB
+    let limits = ["--max-size", "420kB", "--search", "fast", "--evaluations", "2"];
+    let limits = [&["compress", "demo"], &DEVICE[..], &limits, &["--text", text.to_str().unwrap()]].concat();
+    let ran = run(&cache, &[&limits[..], &["--json", "--out", out.to_str().unwrap()]].concat());
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let told: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert!(told["quality"]["divergence"].as_f64().unwrap() > 0.0, "{told}");
+    let gguf = out.join("model.gguf");
+    assert!(fs::metadata(&gguf).unwrap().len() <= 420_000);
+
+    let plan: Plan = serde_saphyr::from_str(&fs::read_to_string(out.join("plan.yaml")).unwrap()).unwrap();
+    let vocabulary = plan.vocabulary.unwrap();
+    let kept = vocabulary.kept.indices();
+    assert_eq!(told["vocabulary"]["tokens_after"].as_u64().unwrap() as usize, kept.len());
+    // stock llama.cpp has the same text in it
+    let line = "It is a truth universally acknowledged";
+    let specials = Specials { add: false, parse: false };
+    let tokens = judge::tokenize(&gguf, &[line], specials).unwrap().concat();
+    assert!(tokens.iter().all(|&token| (token as usize) < kept.len()));
+    let rows = judge::next_token(&gguf, &[tokens.as_slice().into()]).unwrap();
+    assert_eq!(rows.columns, kept.len());
+    let demo = Checkpoint::from_gguf_bytes(demo::NAME, FileBytes::Static(demo::GGUF)).unwrap();
+    let old: Vec<u32> = tokens.iter().map(|&token| kept[token as usize]).collect();
+    assert_eq!(demo.tokenizer.unwrap().decode(&old, true).unwrap(), line);
+
+    // not without that stage
+    let ran = run(&cache, &[&limits[..], &["--dry-run", "--stages", "shape,quantize"]].concat());
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains("no plan is within the limits"), "{}", ran.stderr);
+    let ran = run(&cache, &[&limits[..], &["--dry-run", "--stages", "shape"]].concat());
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    assert!(ran.stderr.contains("add `quantize`"), "{}", ran.stderr);
 }
 
 #[test]

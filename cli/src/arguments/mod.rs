@@ -24,7 +24,7 @@ pub use eval::EvalArguments;
 pub use inspect::InspectArguments;
 pub use profiles::{MatchBy, ModalityArgument, ProfilesArguments, ProfilesCommand};
 pub use pull::PullArguments;
-pub use search::{EffortArguments, SearchArguments, USUAL_TOKENS};
+pub use search::{EffortArguments, SearchArguments, StageArgument, USUAL_TOKENS};
 pub use whatif::{CacheTypeArgument, Sort, WhatIfArguments, type_choices};
 
 /// Cuts a language model to fit a device.

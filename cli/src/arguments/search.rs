@@ -46,6 +46,9 @@ pub struct SearchArguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Search")]
 pub struct EffortArguments {
+    /// What the search may cut: tokens that the --text given does not need, layers and channels, types [default: all three]
+    #[arg(long, value_name = "STAGE", value_enum, value_delimiter = ',')]
+    pub stages: Vec<StageArgument>,
     /// Tokens of context that memory is reserved for
     #[arg(long, value_name = "TOKENS", default_value_t = 2048)]
     pub context: usize,
@@ -61,6 +64,14 @@ pub struct EffortArguments {
     /// Where measurements are kept and found again [default: in the cache]
     #[arg(long, value_name = "FILE")]
     pub study: Option<PathBuf>,
+}
+
+/// A part of the work that a search decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StageArgument {
+    Vocabulary,
+    Shape,
+    Quantize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -96,6 +107,11 @@ impl EffortArguments {
             PresetArgument::Fast => 8_192,
             PresetArgument::Balanced | PresetArgument::Thorough => USUAL_TOKENS,
         }
+    }
+
+    /// True if the search may cut this.
+    pub fn may_cut(&self, stage: StageArgument) -> bool {
+        self.stages.is_empty() || self.stages.contains(&stage)
     }
 
     /// When to stop measuring.

@@ -19,13 +19,14 @@ pub fn run(arguments: &SearchArguments, seed: u64, console: &Console) -> anyhow:
         min_decode: arguments.min_decode,
         context: arguments.effort.context.min(whole.spec.context_length),
     };
-    let target = Target::new(&asked, &arguments.effort, seed)?;
+    let target = Target::new(&asked, &arguments.effort, &arguments.texts, seed)?;
     let progress = console.progress();
     let tokens = arguments.tokens.unwrap_or_else(|| arguments.effort.usual_tokens());
     let (known, _) = know(&arguments.texts, tokens, &whole, seed, &progress)?;
     let intent = search_intent(&asked, &arguments.texts, &known);
     let Known { statistics, knowledge } = &known;
-    let subject = Subject { whole: &whole, statistics, knowledge, intent: &intent };
+    let stages = target.stages();
+    let subject = Subject { whole: &whole, statistics, knowledge, intent: &intent, stages };
     let found = target.search(subject, &progress)?;
     drop(progress);
     console.result(&found.record, &[found.record.table()])?;

@@ -200,6 +200,13 @@ pub fn mean_divergence(parent: &[f32], child: &[f32], vocabulary_size: usize) ->
     divergences.iter().sum::<f64>() / divergences.len().max(1) as f64
 }
 
+/// `-ln` of the probabilities that logits, `[targets, vocabulary]`, give to the tokens that came, together.
+pub fn total_loss(logits: &[f32], targets: &[u32], vocabulary_size: usize) -> f64 {
+    let rows = logits.par_chunks_exact(vocabulary_size).zip(targets);
+    let losses: Vec<f64> = rows.map(|(row, &target)| Softmax::of(row).loss(row[target as usize])).collect();
+    losses.iter().sum()
+}
+
 impl Comparison {
     fn new(parent: &Chunks, child: &Chunks) -> Self {
         Self {

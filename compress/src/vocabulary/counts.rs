@@ -42,6 +42,18 @@ impl Counts {
         Ok(Self { standing: count(encoder, tokens, &standing)?, texts, total })
     }
 
+    /// What is left when these sequences of tokens are taken out of the texts.
+    pub(super) fn without(mut self, sequences: &[Vec<u32>]) -> Self {
+        for &id in sequences.iter().flatten() {
+            // the first token of a sequence may stand for another
+            if let Some(count) = self.texts.get_mut(id as usize).filter(|count| **count > 0) {
+                *count -= 1;
+                self.total -= 1;
+            }
+        }
+        self
+    }
+
     /// Occurrences of a token in the texts.
     pub fn in_texts(&self, id: u32) -> u64 {
         self.texts.get(id as usize).copied().unwrap_or(0)

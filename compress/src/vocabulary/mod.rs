@@ -2,7 +2,7 @@
 //!
 //! [`Counts`] tells how often texts use each token, [`choose`] drops the least used that nothing kept is made of, a gate
 //! takes texts through both tokenizers before anything is written, and [`VocabularyReport`] tells what it was worth.
-//! [`cut`] does all of it. Rows of matrices are not touched here: the rows to keep are [`VocabularyCut::kept`].
+//! [`cut`] does all of it; [`smaller_vocabularies`] are what a search tries. Rows of matrices are not touched here: the rows to keep are [`VocabularyCut::kept`].
 
 mod additions;
 mod choose;
@@ -13,7 +13,9 @@ mod error;
 mod gate;
 mod keep_list;
 mod report;
+mod respell;
 mod scripts;
+mod sizes;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -26,5 +28,7 @@ pub use error::VocabularyError;
 pub use gate::GateCounts;
 pub use keep_list::{read_keep_list, read_list_file};
 pub use report::{TextReport, VocabularyReport};
+pub use respell::respell;
 pub use scripts::Scripts;
+pub use sizes::{SmallerVocabulary, smaller_vocabularies};
 pub use text::NamedText;

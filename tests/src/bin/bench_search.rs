@@ -22,10 +22,10 @@ use secateur_compress::allocation::Knowledge;
 use secateur_compress::progress::Silent;
 use secateur_compress::statistics::{Place, calibrate, calibration_tokens, read_texts};
 use secateur_model::{Checkpoint, Rounding};
-use secateur_plans::{Limits, Measurer, Plans, Subject, Yardstick};
+use secateur_plans::{Limits, Measurer, Plans, Stages, Subject};
 use secateur_profiles::ByteSize;
 use secateur_search::baselines::Baseline;
-use secateur_search::{Genome, Limit, Preset, Search, Study, Surrogate as _};
+use secateur_search::{Evaluate as _, Genome, Limit, Preset, Search, Study, Surrogate as _};
 use secateur_tests::random::Random;
 use secateur_tests::spearman::spearman;
 
@@ -114,10 +114,12 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     let statistics = calibrate(&whole, &seen, &Place::Cache(cache.to_owned()), &Silent)?.statistics;
     let knowledge = Knowledge::of(&whole, &statistics, 0, &Silent)?;
     let intent = Intent { asked: Vec::new(), rounding: Rounding::Full, calibration: None };
-    let subject = Subject { whole: &whole, statistics: &statistics, knowledge: &knowledge, intent: &intent };
+    let stages = Stages { shape: true, vocabulary: &[] };
+    let subject =
+        Subject { whole: &whole, statistics: &statistics, knowledge: &knowledge, intent: &intent, stages };
     let plans = Plans::new(subject, &[], cache, &Silent)?;
     if arguments.compare {
-        return compare(arguments, &plans, &Yardstick::new(&whole, held_out)?);
+        return compare(arguments, &plans, &held_out);
     }
     predict(arguments, &plans)
 }
@@ -126,14 +128,15 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn predict(arguments: &Arguments, plans: &Plans) -> Result<(), Failure> {
     let started = Instant::now();
     let mut pairs = Vec::new();
+    let measurer = Measurer::new(plans, plans.sequences())?;
     println!("| bytes | shape | predicted | measured |\n|---:|---|---:|---:|");
     for genome in wandering(plans, arguments.sizes[0], arguments.plans)? {
         if started.elapsed() > arguments.time {
             break;
         }
         let prediction = plans.predictor().predict(&genome);
-        let measured = mean(plans, plans.yardstick(), &genome)?;
-        let shape = plans.describe(&genome).shape;
+        let measured = mean(&measurer, &genome)?;
+        let shape = plans.describe(&genome).body;
         println!("| {:.0} | {shape} | {:.4} | {measured:.4} |", prediction.costs[0], prediction.damage);
         pairs.push((shape, prediction.damage, measured));
     }
@@ -141,7 +144,7 @@ fn predict(arguments: &Arguments, plans: &Plans) -> Result<(), Failure> {
         spearman(pairs).map_or_else(|| "unknown".to_owned(), |correlation| format!("{correlation:.3}"))
     };
     let all: Vec<_> = pairs.iter().map(|(_, predicted, measured)| (*predicted, *measured)).collect();
-    let whole = plans.describe(&plans.space().genome(vec![0; plans.space().len()])?).shape;
+    let whole = plans.describe(&plans.space().genome(vec![0; plans.space().len()])?).body;
     let of_whole = pairs.iter().filter(|(shape, ..)| *shape == whole);
     let of_whole: Vec<_> = of_whole.map(|(_, predicted, measured)| (*predicted, *measured)).collect();
     println!(
@@ -183,7 +186,8 @@ fn wandering(plans: &Plans, bytes: u64, count: usize) -> Result<Vec<Genome>, Fai
 }
 
 /// Plans found in several ways, judged on sequences that none of them saw.
-fn compare(arguments: &Arguments, plans: &Plans, judge: &Yardstick) -> Result<(), Failure> {
+fn compare(arguments: &Arguments, plans: &Plans, judge: &[Vec<u32>]) -> Result<(), Failure> {
+    let judge = Measurer::new(plans, judge)?;
     println!("| bytes | how | held-out KL, mean ± deviation over seeds | seconds |\n|---:|---|---:|---:|");
     for &bytes in &arguments.sizes {
         for how in ["search", "types by knapsack alone", "random", "(1+λ)"] {
@@ -193,7 +197,7 @@ fn compare(arguments: &Arguments, plans: &Plans, judge: &Yardstick) -> Result<()
             let judged = (0..seeds)
                 .map(|seed| {
                     let found = find(how, arguments.evaluations, seed, plans, bytes)?;
-                    mean(plans, judge, &found.ok_or_else(|| format!("{how} found nothing"))?)
+                    mean(&judge, &found.ok_or_else(|| format!("{how} found nothing"))?)
                 })
                 .collect::<Result<Vec<f64>, Failure>>()?;
             let (mean, deviation) = mean_and_deviation(&judged);
@@ -216,7 +220,7 @@ fn find(
     let budgets = plans.budgets(&Limits { size: Some(bytes), ..Limits::default() })?;
     let search = Search::new(plans.space(), plans.predictor(), budgets, Preset::Balanced.settings(seed))?
         .limited(Limit::Evaluations(evaluations));
-    let measurer = Measurer::new(plans, plans.yardstick());
+    let measurer = Measurer::new(plans, plans.sequences())?;
     let baseline = match how {
         "random" => Baseline::Random,
         "(1+λ)" => Baseline::OnePlusLambda,
@@ -230,11 +234,10 @@ fn find(
     Ok(baseline.run(&search, &measurer)?.map(|compared| compared.plan))
 }
 
-/// Nats per token that a plan loses on all sequences of a yardstick.
-fn mean(plans: &Plans, yardstick: &Yardstick, genome: &Genome) -> Result<f64, Failure> {
-    let count = yardstick.sequences().len();
-    let divergences = yardstick.divergences(&plans.rounded_model(genome)?, 0..count)?;
-    Ok(divergences.iter().sum::<f64>() / count as f64)
+/// Nats per token that a plan loses on all sequences.
+fn mean(measurer: &Measurer, genome: &Genome) -> Result<f64, Failure> {
+    let count = measurer.chunks();
+    Ok(measurer.measure(genome, 0..count)?.iter().sum::<f64>() / count as f64)
 }
 
 fn mean_and_deviation(values: &[f64]) -> (f64, f64) {

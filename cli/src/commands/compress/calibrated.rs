@@ -51,6 +51,8 @@ pub struct Prepared {
     /// Sequences to measure the artifact on.
     pub held_out: Vec<Sequence>,
     pub(super) knowledge: Option<Known>,
+    /// What was calibrated on in the tokens of the plan's vocabulary, if that is smaller.
+    pub(super) respelled: Option<Vec<Vec<u32>>>,
     pub(super) importance: Option<Importance>,
 }
 
@@ -79,7 +81,13 @@ pub fn prepare(
         if (!arguments.texts.is_empty() && !read_before) || arguments.imatrix.is_some() {
             return Err(CalibratedError::RtnReadsNothing.into());
         }
-        return Ok(Prepared { plan, held_out: Vec::new(), knowledge: None, importance: None });
+        return Ok(Prepared {
+            plan,
+            held_out: Vec::new(),
+            knowledge: None,
+            respelled: None,
+            importance: None,
+        });
     }
     if let Some(path) = &arguments.imatrix {
         if rounding != Rounding::Weighted {
@@ -92,13 +100,13 @@ pub fn prepare(
         let intent = Intent { asked, rounding, calibration: Some(imatrix.fingerprint()) };
         let plan = intent.apply(checkpoint, plan)?;
         let importance = Some(importance_of(&imatrix, checkpoint));
-        return Ok(Prepared { plan, held_out: Vec::new(), knowledge: None, importance });
+        return Ok(Prepared { plan, held_out: Vec::new(), knowledge: None, respelled: None, importance });
     }
     let (known, held_out) =
         know(&arguments.texts, arguments.tokens.unwrap_or(USUAL_TOKENS), checkpoint, seed, progress)?;
     let intent = intent(&arguments.texts, plan.asked.clone(), rounding, &known);
     let plan = intent.apply(checkpoint, plan)?;
-    Ok(Prepared { plan, held_out, knowledge: Some(known), importance: None })
+    Ok(Prepared { plan, held_out, knowledge: Some(known), respelled: None, importance: None })
 }
 
 fn within_budget(
@@ -128,7 +136,7 @@ fn within_budget(
         know(&arguments.texts, arguments.tokens.unwrap_or(USUAL_TOKENS), checkpoint, seed, progress)?;
     let intent = intent(&arguments.texts, asked, rounding, &known);
     let plan = allocate(checkpoint, &known.knowledge.options, &arguments.overrides, budget, &intent)?;
-    Ok(Prepared { plan, held_out, knowledge: Some(known), importance: None })
+    Ok(Prepared { plan, held_out, knowledge: Some(known), respelled: None, importance: None })
 }
 
 /// What a search is asked for, in words, and with what it decides.
@@ -216,7 +224,7 @@ impl Prepared {
         match (Settings::of(self.plan.rounding), &self.knowledge, &self.importance) {
             (Some(settings), Some(known), _) => {
                 let second = |role: Role| known.knowledge.vocabulary_second(role);
-                let texts = known.statistics.sequences();
+                let texts = self.respelled.as_deref().unwrap_or_else(|| known.statistics.sequences());
                 round_sequentially(checkpoint, &types, texts, settings, &second, &store, progress)?;
             }
             (_, Some(known), _) => {
@@ -233,7 +241,8 @@ impl Prepared {
     fn subject(&self, types: &Types) -> String {
         let calibration = self.plan.calibration.as_deref().unwrap_or_default();
         let asked = self.plan.asked.join(" ");
-        format!("{} {} {calibration} {asked} {types:?}", self.plan.source, self.plan.rounding)
+        let (source, rounding, vocabulary) = (&self.plan.source, self.plan.rounding, &self.plan.vocabulary);
+        format!("{source} {rounding} {calibration} {asked} {types:?} {vocabulary:?}")
     }
 }
 

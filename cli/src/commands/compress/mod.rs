@@ -35,10 +35,12 @@ pub fn run(arguments: &CompressArguments, seed: u64, console: &Console) -> anyho
     let started = Instant::now();
     let checkpoint = model_argument::open(&arguments.model, console)?;
     let source_bytes = checkpoint.tensor_bytes();
-    let (checkpoint, vocabulary) = cut_vocabulary(arguments, checkpoint)?;
+    let (checkpoint, mut vocabulary) = cut_vocabulary(arguments, checkpoint)?;
     let progress = console.progress();
     let (shaped, prepared) = if is_searched(arguments) {
-        search_plan(arguments, checkpoint, seed, &progress)?
+        let (shaped, prepared, found) = search_plan(arguments, &checkpoint, seed, &progress)?;
+        vocabulary = vocabulary.or(found);
+        (shaped, prepared)
     } else {
         let shaped = cut_shape(arguments, checkpoint, seed, &progress)?;
         let prepared = prepare(arguments, &shaped.checkpoint, seed, &progress)?;

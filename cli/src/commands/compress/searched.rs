@@ -1,11 +1,16 @@
 //! The plan that a search finds, made ready to be carried out.
 
+use secateur_compress::CompressError;
 use secateur_compress::shape::Importance;
+use secateur_compress::statistics::SEQUENCE_TOKENS;
+use secateur_compress::vocabulary::{VocabularyError, respell};
 use secateur_model::{Checkpoint, Rounding};
 use secateur_plans::{Searched, Subject};
+use secateur_reports::compression::SmallerVocabulary;
 
 use super::calibrated::{Known, Prepared, know, search_intent};
 use super::shape::{Shaped, told};
+use super::vocabulary::cut_to;
 use crate::arguments::CompressArguments;
 use crate::console::Bar;
 use crate::searching::{AskedOfPlan, Target};
@@ -37,33 +42,59 @@ fn asked<'a>(arguments: &'a CompressArguments, checkpoint: &Checkpoint) -> Asked
     }
 }
 
-/// Searches, and gives the model in the shape that was found with its plan.
+/// Searches, and gives the model in the shape and with the vocabulary that were found, with its plan.
 pub fn search_plan(
     arguments: &CompressArguments,
-    checkpoint: Checkpoint,
+    checkpoint: &Checkpoint,
     seed: u64,
     progress: &Bar,
-) -> anyhow::Result<(Shaped, Prepared)> {
+) -> anyhow::Result<(Shaped, Prepared, Option<SmallerVocabulary>)> {
     check(arguments)?;
-    let asked = asked(arguments, &checkpoint);
-    let target = Target::new(&asked, &arguments.effort, seed)?;
+    let asked = asked(arguments, checkpoint);
+    let target = Target::new(&asked, &arguments.effort, &arguments.texts, seed)?;
     let tokens = arguments.tokens.unwrap_or_else(|| arguments.effort.usual_tokens());
-    let (known, held_out) = know(&arguments.texts, tokens, &checkpoint, seed, progress)?;
+    let (known, held_out) = know(&arguments.texts, tokens, checkpoint, seed, progress)?;
     let intent = search_intent(&asked, &arguments.texts, &known);
     let Known { statistics, knowledge } = &known;
-    let found =
-        target.search(Subject { whole: &checkpoint, statistics, knowledge, intent: &intent }, progress)?;
-    let Searched { plan, model, is_cut, .. } = found.searched;
-    let told = model.shape().map(|shape| told(&checkpoint.spec, &model.spec, shape, Importance::Obs.name()));
+    let stages = target.stages();
+    let subject = Subject { whole: checkpoint, statistics, knowledge, intent: &intent, stages };
+    let found = target.search(subject, progress)?;
+    let Searched { plan, model, parent, kept_tokens, is_cut, .. } = found.searched;
+    let told = model.shape().map(|shape| told(&parent.spec, &model.spec, shape, Importance::Obs.name()));
+    let (mut held_out, mut respelled, mut vocabulary) = (held_out, None, None);
+    if let Some(kept) = kept_tokens {
+        vocabulary = Some(cut_to(checkpoint, &parent, kept, &arguments.texts)?);
+        let spelled = |sequences: &[Vec<u32>]| spelled(checkpoint, &parent, sequences);
+        respelled = Some(spelled(known.statistics.sequences())?);
+        for sequence in &mut held_out {
+            sequence.tokens = spelled(std::slice::from_ref(&sequence.tokens))?.concat();
+        }
+    }
     let shaped = Shaped {
         checkpoint: model,
-        parent: is_cut.then_some(checkpoint),
+        parent: is_cut.then_some(parent),
         held_out: Vec::new(),
         repaired: found.repaired,
         told,
         search: Some(found.record),
     };
-    Ok((shaped, Prepared { plan, held_out, knowledge: Some(known), importance: None }))
+    let prepared = Prepared { plan, held_out, knowledge: Some(known), respelled, importance: None };
+    Ok((shaped, prepared, vocabulary))
+}
+
+/// Sequences of the whole model in the tokens of one with fewer, as long as sequences may be.
+fn spelled(
+    whole: &Checkpoint,
+    smaller: &Checkpoint,
+    sequences: &[Vec<u32>],
+) -> Result<Vec<Vec<u32>>, CompressError> {
+    let (Some(before), Some(after)) = (&whole.tokenizer, &smaller.tokenizer) else {
+        return Ok(sequences.to_vec());
+    };
+    let mut spelled = respell(before, after, sequences).map_err(VocabularyError::from)?;
+    let longest = SEQUENCE_TOKENS.min(smaller.spec.context_length);
+    spelled.iter_mut().for_each(|sequence| sequence.truncate(longest));
+    Ok(spelled)
 }
 
 /// Options that decide what the search is to decide.

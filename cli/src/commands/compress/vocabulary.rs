@@ -1,9 +1,11 @@
 //! The smaller vocabulary, if one is asked for.
 
+use std::path::PathBuf;
+
 use secateur_compress::CompressError;
 use secateur_compress::statistics::{self, StatisticsError, Text};
 use secateur_compress::vocabulary::{
-    Additions, NamedText, Scripts, Target, TextReport, VocabularyError, VocabularyReport, cut,
+    Additions, NamedText, Scripts, Target, TextReport, VocabularyCut, VocabularyError, VocabularyReport, cut,
     read_keep_list, read_list_file,
 };
 use secateur_model::{Checkpoint, Tokenizer};
@@ -19,17 +21,39 @@ pub fn cut_vocabulary(
     if !arguments.vocabulary.are_given() {
         return Ok((checkpoint, None));
     }
-    let no_tokenizer =
-        || CompressError::from(StatisticsError::NoTokenizer { path: checkpoint.source.clone() });
-    let tokenizer = checkpoint.tokenizer.as_ref().ok_or_else(no_tokenizer)?;
-    let target = target(&arguments.vocabulary, tokenizer).map_err(CompressError::from)?;
-    let texts = named_texts(arguments).map_err(CompressError::from)?;
-    let texts: Vec<_> = texts.iter().map(|(name, text)| NamedText { name, text }).collect();
-    let smaller = cut(tokenizer, &texts, &target, &Additions::default()).map_err(CompressError::from)?;
+    let target = target(&arguments.vocabulary, tokenizer_of(&checkpoint).map_err(CompressError::from)?)
+        .map_err(CompressError::from)?;
+    let smaller = checked_cut(&checkpoint, &target, &arguments.texts)?;
     let share_before = checkpoint.spec.vocabulary_share();
     let checkpoint = checkpoint.with_tokens(&smaller.kept, smaller.tokenizer)?;
     let told = told(&smaller.report, share_before, checkpoint.spec.vocabulary_share());
     Ok((checkpoint, Some(told)))
+}
+
+/// What a vocabulary is worth that was chosen already: `smaller` has it, `kept` are its tokens in `whole`. It goes through the same gate.
+pub fn cut_to(
+    whole: &Checkpoint,
+    smaller: &Checkpoint,
+    kept: Vec<u32>,
+    texts: &[PathBuf],
+) -> anyhow::Result<SmallerVocabulary> {
+    let cut = checked_cut(whole, &Target::Tokens(kept), texts)?;
+    Ok(told(&cut.report, whole.spec.vocabulary_share(), smaller.spec.vocabulary_share()))
+}
+
+fn checked_cut(
+    checkpoint: &Checkpoint,
+    target: &Target,
+    texts: &[PathBuf],
+) -> Result<VocabularyCut, CompressError> {
+    let texts = named_texts(texts)?;
+    let texts: Vec<_> = texts.iter().map(|(name, text)| NamedText { name, text }).collect();
+    Ok(cut(tokenizer_of(checkpoint)?, &texts, target, &Additions::default())?)
+}
+
+fn tokenizer_of(checkpoint: &Checkpoint) -> Result<&Tokenizer, StatisticsError> {
+    let no_tokenizer = || StatisticsError::NoTokenizer { path: checkpoint.source.clone() };
+    checkpoint.tokenizer.as_ref().ok_or_else(no_tokenizer)
 }
 
 impl VocabularyArguments {
@@ -53,9 +77,9 @@ fn target(arguments: &VocabularyArguments, tokenizer: &Tokenizer) -> Result<Targ
 }
 
 /// The texts of each file or folder together, by its name.
-fn named_texts(arguments: &CompressArguments) -> Result<Vec<(String, String)>, StatisticsError> {
+fn named_texts(texts: &[PathBuf]) -> Result<Vec<(String, String)>, StatisticsError> {
     let mut named: Vec<(String, String)> = Vec::new();
-    for Text { name, content } in statistics::texts_or_built_in(&arguments.texts)? {
+    for Text { name, content } in statistics::texts_or_built_in(texts)? {
         match named.last_mut().filter(|(last, _)| *last == name) {
             Some((_, together)) => together.push_str(&content),
             None => named.push((name, content)),
