@@ -29,8 +29,16 @@ fn main() -> ExitCode {
     exit::report_bugs();
     let typed: Vec<OsString> = std::env::args_os().collect();
     let wants_json = typed.iter().any(|word| word == "--json");
-    let arguments = match recipe::expanded(typed) {
-        Ok(typed) => Arguments::parse_from(typed),
+    let arguments = match recipe::expanded(typed).map(Arguments::try_parse_from) {
+        Ok(Ok(arguments)) => arguments,
+        Ok(Err(error)) if wants_json && error.use_stderr() => {
+            let text = error.render().to_string();
+            let text = text.trim_end().trim_start_matches("error: ").to_owned();
+            Console::for_errors(wants_json).error(&anyhow::Error::msg(text), Exit::Usage);
+            return Exit::Usage.into();
+        }
+        // help, a version, or an error for people
+        Ok(Err(error)) => error.exit(),
         Err(error) => {
             let exit = error.exit();
             Console::for_errors(wants_json).error(&error.into(), exit);

@@ -369,4 +369,16 @@ fn errors_are_json_too() {
     assert_eq!(document["error"]["exit_code"], 3);
     assert!(document["error"]["message"].as_str().unwrap().contains("nowhere"));
     assert!(ran.stderr.is_empty());
+
+    let ran = binary::run(&["inspect", "demo", "--json", "--bytse"]);
+    assert_eq!(ran.code, 2);
+    let document: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(document["error"]["exit_code"], 2);
+    let message = document["error"]["message"].as_str().unwrap();
+    assert!(message.starts_with("unexpected argument '--bytse' found"), "{message}");
+    assert!(ran.stderr.is_empty());
+    // help is no error
+    let ran = binary::run(&["inspect", "--json", "--help"]);
+    assert_eq!(ran.code, 0);
+    assert!(ran.stdout.contains("Usage: secateur inspect"), "{}", ran.stdout);
 }
