@@ -180,6 +180,7 @@ pub fn compress(
     let checks: Vec<Check> = execution.checks.iter().cloned().chain(divergence_check.clone()).collect();
     let told = Told {
         checkpoint,
+        parent,
         plan,
         plan_text: &text,
         seed: execution.seed,

@@ -14,6 +14,8 @@ use crate::verify::TensorDistance;
 /// All that is told of a run.
 pub(crate) struct Told<'a> {
     pub checkpoint: &'a Checkpoint,
+    /// Before its shape was cut.
+    pub parent: &'a Checkpoint,
     pub plan: &'a Plan,
     /// The plan as it stands in its file.
     pub plan_text: &'a str,
@@ -39,7 +41,10 @@ impl Told<'_> {
             after: self.after(),
             loss: self.quality.map(loss),
             device: self.device.cloned(),
-            expected_divergence: self.plan.damage(),
+            // a search knows what the shape and the vocabulary lose, a plan's matrices do not
+            expected_divergence: self
+                .search
+                .map_or_else(|| self.plan.damage(), |search| Some(search.chosen.expected)),
             search: self.search.cloned(),
             tensors: self.tensors(),
             remarks: self.remarks(),
@@ -50,8 +55,8 @@ impl Told<'_> {
     }
 
     fn before(&self) -> Totals {
-        let spec = &self.checkpoint.spec;
-        let files = self.checkpoint.weight_files().filter_map(|path| std::fs::metadata(path).ok());
+        let spec = &self.parent.spec;
+        let files = self.parent.weight_files().filter_map(|path| std::fs::metadata(path).ok());
         let on_disk: u64 = files.map(|file| file.len()).sum();
         let tokens = self.plan.vocabulary.as_ref().map_or(spec.vocabulary_size, |vocabulary| vocabulary.of);
         // embedding and output matrix were as much larger as they had more rows
@@ -59,8 +64,8 @@ impl Told<'_> {
         let embedding = rows.iter().sum::<u64>() / spec.vocabulary_size.max(1) as u64;
         Totals {
             // the demo model is in no file
-            bytes: on_disk.max(self.checkpoint.tensor_bytes()),
-            parameters: self.plan.elements() + embedding * (tokens - spec.vocabulary_size) as u64,
+            bytes: on_disk.max(self.parent.tensor_bytes()),
+            parameters: spec.parameter_count() + embedding * (tokens - spec.vocabulary_size) as u64,
             vocabulary: tokens,
             layers: spec.layers.len(),
         }

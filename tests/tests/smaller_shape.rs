@@ -69,6 +69,8 @@ fn llama_cpp_runs_fewer_layers_heads_and_channels() {
     assert_eq!((attention.heads, attention.kv_heads, attention.head_size), (6, 2, 64));
     assert_eq!(layer.gated().unwrap().width, 1280);
     assert_eq!(record["shape"]["parameters"][1].as_u64().unwrap(), model.spec.parameter_count());
+    let report = std::fs::read_to_string(out.join("report.md")).unwrap();
+    assert!(report.contains("| layers | 30 | 28 |") && report.contains("| parameters | 135 M |"), "{report}");
     assert_llama_cpp_agrees(&out.join("model.gguf"), 1e-4);
     // the folder for transformers says the same
     assert_eq!(Checkpoint::open(&out.join("hf")).unwrap().spec, model.spec);

@@ -54,6 +54,10 @@ pub fn run(arguments: &CompressArguments, seed: u64, console: &Console) -> anyho
     }
     let (mut checks, device) = gates::judge(arguments, &checkpoint, plan)?;
     let mut record = planned(&checkpoint, plan, source_bytes, vocabulary, shaped.told);
+    if let Some(search) = &shaped.search {
+        // with what the shape and the vocabulary lose
+        record.expected_divergence = Some(search.chosen.expected);
+    }
     record.search = shaped.search;
     match &arguments.out {
         Some(folder) if !arguments.dry_run => {
