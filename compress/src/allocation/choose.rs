@@ -6,6 +6,7 @@ use secateur_model::plan::Plan;
 use secateur_model::types::{Override, fallback, named};
 use secateur_model::{Checkpoint, TensorId};
 
+use super::solving::after_solving;
 use super::{AllocationError, Choice, MatrixOptions, cheapest};
 use crate::CompressError;
 use crate::planning::{Intent, plan_choices};
@@ -21,7 +22,7 @@ pub fn allocate(
     budget: u64,
     intent: &Intent,
 ) -> Result<Plan, CompressError> {
-    let options = with_overrides(checkpoint, options, overrides);
+    let options = with_overrides(checkpoint, &after_solving(options, intent.rounding), overrides);
     let plan_of = |chosen: &[usize]| -> Result<Plan, CompressError> {
         let choice = |(matrix, &index): (&MatrixOptions, &usize)| (matrix.id, matrix.choices[index]);
         let choices: BTreeMap<TensorId, Choice> = options.iter().zip(chosen).map(choice).collect();

@@ -8,6 +8,7 @@ mod error;
 mod knapsack;
 mod knowledge;
 mod options;
+mod solving;
 
 pub use choose::allocate;
 pub use error::AllocationError;
