@@ -22,7 +22,8 @@ pub fn allocate(
     budget: u64,
     intent: &Intent,
 ) -> Result<Plan, CompressError> {
-    let options = with_overrides(checkpoint, &after_solving(options, intent.rounding), overrides);
+    let options =
+        with_overrides(checkpoint, &after_solving(options, &checkpoint.spec, intent.rounding), overrides);
     let plan_of = |chosen: &[usize]| -> Result<Plan, CompressError> {
         let choice = |(matrix, &index): (&MatrixOptions, &usize)| (matrix.id, matrix.choices[index]);
         let choices: BTreeMap<TensorId, Choice> = options.iter().zip(chosen).map(choice).collect();

@@ -1,6 +1,6 @@
 //! What is left of damages once output projections are solved for the parent's hidden states.
 
-use secateur_model::{Role, Rounding};
+use secateur_model::{ModelSpec, Role, Rounding};
 
 use super::MatrixOptions;
 
@@ -9,9 +9,16 @@ use super::MatrixOptions;
 /// Damages are of matrices rounded by themselves. [`Rounding::Full`] solves what reads from a matrix anew, which makes good most of what queries and values
 /// lose, and hardly anything of what an output projection itself does. By how much was measured, one kind of matrix rounded and all others in half precision
 /// (docs/quantize.md has the commands and the table).
-pub(super) fn after_solving(options: &[MatrixOptions], rounding: Rounding) -> Vec<MatrixOptions> {
+///
+/// Where a norm follows the output projections they are solved for something else, and damages stay as they are.
+pub(super) fn after_solving(
+    options: &[MatrixOptions],
+    spec: &ModelSpec,
+    rounding: Rounding,
+) -> Vec<MatrixOptions> {
     let mut options = options.to_vec();
-    if rounding == Rounding::Full {
+    let is_known = !spec.layers.iter().any(|layer| layer.post_norms);
+    if rounding == Rounding::Full && is_known {
         for matrix in &mut options {
             let left = left_by_solving(matrix.id.role);
             matrix.choices.iter_mut().for_each(|choice| choice.damage *= left);
