@@ -7,8 +7,10 @@ use secateur_search::{Evaluate, Genome, Task};
 
 use crate::Plans;
 use crate::space::VOCABULARY;
-use crate::vocabularies::Vocabularies;
-use crate::yardstick::Yardstick;
+use crate::yardstick::{Room, Yardstick};
+
+/// Bytes of predictions of the whole model and of those with smaller vocabularies that are held together.
+const HELD_BYTES: usize = 1 << 30;
 
 /// Measures plans on sequences, in nats per token of the whole vocabulary, a chunk a sequence.
 ///
@@ -33,8 +35,9 @@ impl<'p, 'a> Measurer<'p, 'a> {
     /// # Errors
     /// If the text of a sequence cannot be spelled in a vocabulary.
     pub fn new(plans: &'p Plans<'a>, sequences: &[Vec<u32>]) -> Result<Self, CompressError> {
+        let room = Room::new(HELD_BYTES);
         let of_vocabularies = (0..plans.vocabularies.all.len())
-            .map(|level| OfVocabulary::new(plans, &plans.vocabularies, level, sequences))
+            .map(|level| OfVocabulary::new(plans, level, sequences, &room))
             .collect::<Result<_, _>>()?;
         Ok(Self { plans, sequences: sequences.len(), of_vocabularies })
     }
@@ -56,13 +59,8 @@ impl<'p, 'a> Measurer<'p, 'a> {
 }
 
 impl OfVocabulary {
-    fn new(
-        plans: &Plans,
-        vocabularies: &Vocabularies,
-        level: usize,
-        sequences: &[Vec<u32>],
-    ) -> Result<Self, CompressError> {
-        let whole = plans.subject.whole;
+    fn new(plans: &Plans, level: usize, sequences: &[Vec<u32>], room: &Room) -> Result<Self, CompressError> {
+        let (whole, vocabularies) = (plans.subject.whole, &plans.vocabularies);
         let mut spelled = vocabularies.spelled(level, sequences)?;
         let tokens = spelled
             .iter()
@@ -73,7 +71,7 @@ impl OfVocabulary {
             sequence.truncate(whole.spec.context_length);
         }
         let parent = vocabularies.applied(whole.clone(), level)?;
-        let yardstick = Yardstick::new(parent, spelled);
+        let yardstick = Yardstick::new(parent, spelled, room.clone());
         Ok(Self { yardstick, tokens, loss: vocabularies.all[level].loss })
     }
 }

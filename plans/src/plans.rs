@@ -21,7 +21,7 @@ use crate::rounded::RoundedMatrices;
 use crate::shapes::Shapes;
 use crate::space::{Choices, MATRICES, SHAPE, VOCABULARY};
 use crate::vocabularies::Vocabularies;
-use crate::yardstick::Yardstick;
+use crate::yardstick::{Room, Yardstick};
 
 /// Sequences that plans are measured on.
 const SEQUENCES: usize = 16;
@@ -81,7 +81,9 @@ impl<'a> Plans<'a> {
         let Subject { whole, statistics, stages, .. } = subject;
         let sequences = statistics.spread(SEQUENCES);
         let shapes = if stages.shape {
-            let yardstick = Yardstick::new(whole.clone(), sequences[..1.min(sequences.len())].to_vec());
+            let first = sequences[..1.min(sequences.len())].to_vec();
+            // one sequence, held against several shapes
+            let yardstick = Yardstick::new(whole.clone(), first, Room::new(usize::MAX));
             Shapes::new(whole, statistics, &yardstick, cache, progress)?
         } else {
             Shapes::of_whole(whole, statistics, cache)
@@ -195,17 +197,6 @@ impl<'a> Plans<'a> {
             })
             .collect::<Result<Vec<_>, CompressError>>()?;
         Ok(self.model(genome)?.with_held(held)?)
-    }
-
-    /// True if a plan has another shape than the model.
-    pub(crate) fn is_cut(&self, genome: &Genome) -> bool {
-        self.shapes.all[genome.level(SHAPE)].plan.is_some()
-    }
-
-    /// The ids of the tokens that stay in a plan; nothing if all do.
-    pub(crate) fn kept_tokens(&self, genome: &Genome) -> Option<Vec<u32>> {
-        let smaller = self.vocabularies.all[genome.level(VOCABULARY)].smaller.as_ref();
-        smaller.map(|smaller| smaller.kept.clone())
     }
 
     /// A plan as it can be carried out on its [`model`](Self::model).

@@ -41,10 +41,6 @@ pub struct Searched {
     pub model: Checkpoint,
     /// The same before its shape was cut.
     pub parent: Checkpoint,
-    /// The ids of the tokens that stay; nothing if all do.
-    pub kept_tokens: Option<Vec<u32>>,
-    /// False if its shape is the source's.
-    pub is_cut: bool,
     /// All that the search found.
     pub outcome: Outcome,
     /// Lines of the study that were damaged and left out.
@@ -87,8 +83,6 @@ impl Plans<'_> {
             plan: self.plan(chosen)?,
             model: self.model(chosen)?,
             parent: self.parent(chosen)?,
-            kept_tokens: self.kept_tokens(chosen),
-            is_cut: self.is_cut(chosen),
             damaged: study.damaged(),
             outcome,
         })

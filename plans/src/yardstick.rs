@@ -1,7 +1,8 @@
 //! What models are held against: their parent on sequences of tokens.
 
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use secateur_compress::CompressError;
 use secateur_compress::forward::{Forward, ForwardError, Hidden, NoTaps, Residency};
@@ -9,8 +10,22 @@ use secateur_compress::measure::mean_divergence;
 use secateur_compress::progress::Silent;
 use secateur_model::Checkpoint;
 
-/// Bytes of the predictions of a parent that are held; of the sequences after those, they are made again for each comparison.
-const HELD_BYTES: usize = 1 << 30;
+/// Bytes of parents' predictions that yardsticks may still hold, together; what does not fit is made again for each comparison.
+#[derive(Clone)]
+pub(crate) struct Room(Arc<AtomicUsize>);
+
+impl Room {
+    /// For so many bytes.
+    pub fn new(bytes: usize) -> Self {
+        Self(Arc::new(AtomicUsize::new(bytes)))
+    }
+
+    /// True if there was room, which is taken then.
+    fn take(&self, bytes: usize) -> bool {
+        let less = |free: usize| free.checked_sub(bytes);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+    }
+}
 
 /// A parent and what it makes of some sequences.
 pub(crate) struct Yardstick {
@@ -18,6 +33,7 @@ pub(crate) struct Yardstick {
     sequences: Vec<Vec<u32>>,
     /// Of each sequence, once it is asked for.
     seen_by_parent: OnceLock<Vec<Seen>>,
+    room: Room,
 }
 
 /// What the parent makes of a sequence.
@@ -30,8 +46,8 @@ struct Seen {
 
 impl Yardstick {
     /// The parent is taken through the sequences once, when it is compared for the first time.
-    pub fn new(parent: Checkpoint, sequences: Vec<Vec<u32>>) -> Self {
-        Self { parent, sequences, seen_by_parent: OnceLock::new() }
+    pub fn new(parent: Checkpoint, sequences: Vec<Vec<u32>>, room: Room) -> Self {
+        Self { parent, sequences, seen_by_parent: OnceLock::new(), room }
     }
 
     /// How far a model is from the parent on some of the sequences, in nats per token: the second half of each is judged.
@@ -71,12 +87,11 @@ impl Yardstick {
             return Ok(seen);
         }
         let parent = Forward::new(&self.parent, Residency::Stream)?;
-        let mut free = HELD_BYTES;
         let mut seen = Vec::with_capacity(self.sequences.len());
         for hidden in pass(&parent, &self.sequences)? {
             let bytes = judged(&hidden).len() * self.parent.spec.vocabulary_size * size_of::<f32>();
-            let logits = if bytes <= free { Some(parent.logits(&hidden, judged(&hidden))?) } else { None };
-            free -= logits.as_ref().map_or(0, |_| bytes);
+            let is_held = self.room.take(bytes);
+            let logits = if is_held { Some(parent.logits(&hidden, judged(&hidden))?) } else { None };
             seen.push(Seen { hidden, logits });
         }
         Ok(self.seen_by_parent.get_or_init(|| seen))
@@ -92,4 +107,19 @@ fn pass(model: &Forward, sequences: &[Vec<u32>]) -> Result<Vec<Hidden>, ForwardE
     let mut hidden = sequences.iter().map(|sequence| model.embed(sequence)).collect::<Result<Vec<_>, _>>()?;
     model.run_layers(&mut hidden, &mut NoTaps, &Silent)?;
     Ok(hidden)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_shared_and_ends() {
+        let room = Room::new(10);
+        let other = room.clone();
+        assert!(room.take(6));
+        assert!(!other.take(5), "only 4 are left");
+        assert!(other.take(4));
+        assert!(!room.take(1));
+    }
 }

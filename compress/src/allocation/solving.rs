@@ -40,3 +40,32 @@ fn left_by_solving(role: Role) -> f64 {
         _ => 1.0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use secateur_model::stored::FileBytes;
+    use secateur_model::{Checkpoint, TensorId, TensorType, demo};
+
+    use super::super::Choice;
+    use super::*;
+
+    #[test]
+    fn values_hardly_count_once_projections_are_solved_for() {
+        let model = Checkpoint::from_gguf_bytes(demo::NAME, FileBytes::Static(demo::GGUF)).unwrap();
+        let mut spec = model.spec;
+        let options = [Role::AttentionValue, Role::AttentionOutput].map(|role| MatrixOptions {
+            id: TensorId::in_layer(0, role),
+            choices: vec![Choice { tensor_type: TensorType::Q4_0, bytes: 1, damage: 1.0 }],
+        });
+        let damages = |spec: &ModelSpec, rounding| {
+            let after = after_solving(&options, spec, rounding);
+            [after[0].choices[0].damage, after[1].choices[0].damage]
+        };
+        let [values, outputs] = damages(&spec, Rounding::Full);
+        assert!(values < 0.1 && outputs > 1.5, "{values} {outputs}");
+        // others solve nothing, and where a norm follows they are solved for something else
+        assert_eq!(damages(&spec, Rounding::Gptq), [1.0, 1.0]);
+        spec.layers[0].post_norms = true;
+        assert_eq!(damages(&spec, Rounding::Full), [1.0, 1.0]);
+    }
+}

@@ -4,6 +4,7 @@ use secateur_compress::CompressError;
 use secateur_compress::shape::Importance;
 use secateur_compress::statistics::SEQUENCE_TOKENS;
 use secateur_compress::vocabulary::{VocabularyError, respell};
+use secateur_model::plan::VocabularyPlan;
 use secateur_model::{Checkpoint, Rounding};
 use secateur_plans::{Searched, Subject};
 use secateur_reports::compression::SmallerVocabulary;
@@ -59,10 +60,13 @@ pub fn search_plan(
     let stages = target.stages();
     let subject = Subject { whole: checkpoint, statistics, knowledge, intent: &intent, stages };
     let found = target.search(subject, progress)?;
-    let Searched { plan, model, parent, kept_tokens, is_cut, .. } = found.searched;
+    let Searched { plan, model, parent, .. } = found.searched;
     let told = model.shape().map(|shape| told(&parent.spec, &model.spec, shape, Importance::Obs.name()));
     let (mut held_out, mut respelled, mut vocabulary) = (held_out, None, None);
-    if let Some(kept) = kept_tokens {
+    // else they were left out before the search, or all stay
+    let left_out = model.kept_tokens().filter(|_| checkpoint.kept_tokens().is_none());
+    if let Some(VocabularyPlan { kept, .. }) = left_out {
+        let kept = kept.indices().to_vec();
         vocabulary = Some(cut_to(checkpoint, &parent, kept, &arguments.texts)?);
         let spelled = |sequences: &[Vec<u32>]| spelled(checkpoint, &parent, sequences);
         respelled = Some(spelled(known.statistics.sequences())?);
@@ -70,6 +74,7 @@ pub fn search_plan(
             sequence.tokens = spelled(std::slice::from_ref(&sequence.tokens))?.concat();
         }
     }
+    let is_cut = model.shape().is_some();
     let shaped = Shaped {
         checkpoint: model,
         parent: is_cut.then_some(parent),
