@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use secateur_compress::allocation::{Choice, Knowledge};
+use secateur_compress::forward::{Forward, NoTaps, Residency};
+use secateur_compress::measure::mean_divergence;
 use secateur_compress::progress::Silent;
 use secateur_compress::statistics::{Place, Text, calibrate, calibration_tokens, texts_or_built_in};
 use secateur_compress::{Intent, plan_choices};
@@ -218,6 +220,27 @@ fn plans_with_smaller_vocabularies_are_counted_and_measured_as_the_models_they_a
             losses.push(own);
         }
         assert!(losses.is_sorted() && losses[0] == 0.0 && losses[losses.len() - 1] > 0.0, "{losses:?}");
+        // what is lost for a token of the smaller vocabulary counts as often as the text has more of them
+        let last = sizes.len() - 1;
+        let coarse =
+            plans.space().with(&plans.space().genome(vec![0; finest.len()]).unwrap(), VOCABULARY, last);
+        let source = &plans.sequences()[..1];
+        let mut spelled = plans.vocabularies.spelled(last, source).unwrap().concat();
+        let more = spelled.len() as f64 / source[0].len() as f64;
+        assert!(more > 1.1, "{more}");
+        let child = plans.rounded_model(&coarse).unwrap();
+        spelled.truncate(child.spec.context_length);
+        let half = spelled.len() / 2..spelled.len();
+        let logits = |model: &Checkpoint| {
+            let forward = Forward::new(model, Residency::Stream).unwrap();
+            let mut hidden = [forward.embed(&spelled).unwrap()];
+            forward.run_layers(&mut hidden, &mut NoTaps, &Silent).unwrap();
+            forward.logits(&hidden[0], half.clone()).unwrap()
+        };
+        let (of_parent, of_child) = (logits(&plans.parent(&coarse).unwrap()), logits(&child));
+        let divergence = mean_divergence(&of_parent, &of_child, sizes[last]);
+        let measured = Measurer::new(&plans, source).unwrap().measure(&coarse, 0..1).unwrap();
+        assert_close(measured[0], losses[last] + more * divergence, "nats per token of the source");
         for genome in random_plans_over(&plans, VOCABULARY, 3) {
             let predicted = plans.predictor().predict(&genome).costs[0];
             let name = plans.describe(&genome).body;
