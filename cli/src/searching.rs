@@ -33,8 +33,6 @@ pub struct Target {
 pub struct Found {
     pub searched: Searched,
     pub record: SearchRecord,
-    /// Files of repaired tensors in the cache.
-    pub repaired: Vec<PathBuf>,
 }
 
 /// What a plan is asked for.
@@ -76,6 +74,7 @@ impl Target {
             limit: arguments.limit(),
             seed,
             study: arguments.study.clone(),
+            rivals: arguments.search.rivals(),
         };
         Ok(Self { shape: arguments.may_cut(StageArgument::Shape), texts, limits, devices, effort })
     }
@@ -85,9 +84,13 @@ impl Target {
         Stages { shape: self.shape, vocabulary: &self.texts }
     }
 
-    /// Finds the best plan of a model.
-    pub fn search(&self, subject: Subject, progress: &Bar) -> anyhow::Result<Found> {
-        let plans = Plans::new(subject, &self.devices, &cache::folder()?, progress)?;
+    /// All plans of a model.
+    pub fn plans<'a>(&self, subject: Subject<'a>, progress: &Bar) -> anyhow::Result<Plans<'a>> {
+        Ok(Plans::new(subject, &self.devices, &cache::folder()?, progress)?)
+    }
+
+    /// Finds the best of them.
+    pub fn search(&self, plans: &Plans, progress: &Bar) -> anyhow::Result<Found> {
         let searching = SearchProgress::new(progress, self.effort.limit);
         let searched = plans.search(&self.limits, &self.effort, &searching)?;
         if let Some(damage) = searched.damaged {
@@ -96,13 +99,12 @@ impl Target {
                 damage.lines, damage.first_line
             ));
         }
-        let record = record(&plans, &searched);
-        Ok(Found { record, repaired: plans.repaired(), searched })
+        Ok(Found { record: record(plans, &searched), searched })
     }
 }
 
 fn record(plans: &Plans, searched: &Searched) -> SearchRecord {
-    let Searched { plan, outcome, .. } = searched;
+    let Searched { chosen, outcome, .. } = searched;
     let step = |step: &secateur_search::Step| StepRow {
         evaluations: step.evaluations,
         seconds: step.seconds,
@@ -111,14 +113,15 @@ fn record(plans: &Plans, searched: &Searched) -> SearchRecord {
     };
     SearchRecord {
         schema: 1,
-        source: plan.source.clone(),
-        asked: plan.asked.clone(),
+        source: chosen.plan.source.clone(),
+        asked: chosen.plan.asked.clone(),
         quantities: plans.predictor().quantities().to_vec(),
-        chosen: row(plans, &outcome.chosen),
+        chosen: row(plans, &chosen.candidate),
+        finalists: Vec::new(),
         front: outcome.front.iter().map(|candidate| row(plans, candidate)).collect(),
         history: outcome.history.iter().map(step).collect(),
         evaluations: outcome.evaluations,
-        gguf_bytes: plan.gguf_bytes,
+        gguf_bytes: chosen.plan.gguf_bytes,
         stopped: match outcome.stopped {
             Stopped::Limit => "the limit was reached",
             Stopped::Settled => "nothing better came",
@@ -129,7 +132,8 @@ fn record(plans: &Plans, searched: &Searched) -> SearchRecord {
     }
 }
 
-fn row(plans: &Plans, candidate: &Candidate) -> PlanRow {
+/// A plan as a record tells it.
+pub fn row(plans: &Plans, candidate: &Candidate) -> PlanRow {
     let described = plans.describe(&candidate.genome);
     PlanRow {
         shape: described.body,

@@ -19,6 +19,8 @@ const LEFT_BY_REPAIR: f64 = 0.5;
 pub(crate) struct Body {
     /// The level of the unit that is the shape.
     pub shape: usize,
+    /// The level of the unit that is the vocabulary.
+    pub vocabulary: usize,
     /// In words.
     pub name: String,
     /// The sizes it has.
@@ -56,6 +58,7 @@ impl Bodies {
                 }
                 all.push(Body {
                     shape: number,
+                    vocabulary: level,
                     name,
                     loss: LEFT_BY_REPAIR * shape.loss + vocabulary.loss,
                     rest: rest(&model, &matrices, intent)?,
@@ -68,8 +71,18 @@ impl Bodies {
 
     /// The body of a plan.
     pub fn of(&self, genome: &Genome) -> &Body {
-        &self.all[genome.level(SHAPE) * self.vocabularies + genome.level(VOCABULARY)]
+        &self.all[self.number_of(genome)]
     }
+
+    /// Its number among all.
+    pub fn number_of(&self, genome: &Genome) -> usize {
+        number_of(genome, self.vocabularies)
+    }
+}
+
+/// The number of a plan's body where there are so many vocabularies.
+pub(crate) fn number_of(genome: &Genome, vocabularies: usize) -> usize {
+    genome.level(SHAPE) * vocabularies + genome.level(VOCABULARY)
 }
 
 /// Bytes of a file that belong to no matrix.

@@ -1,12 +1,14 @@
 //! Plans of a language model as the search knows them: what can be chosen, what it is predicted to lose and to cost, and what it loses in truth.
 //!
 //! [`Plans`] are all plans of one model; [`Plans::search`] finds the best of them within [`Limits`]. A [`Measurer`] measures plans on sequences of tokens,
-//! which may be others than those that a search sees.
+//! which may be others than those that a search sees,
+//! and [`Finalist`]s as they will be written.
 
 mod bodies;
 mod costs;
 mod describe;
 mod error;
+mod finals;
 mod measure;
 mod moments;
 mod plans;
@@ -23,6 +25,7 @@ mod yardstick;
 pub use costs::{Device, Limits};
 pub use describe::Description;
 pub use error::PlansError;
+pub use finals::Finalist;
 pub use measure::Measurer;
 pub use plans::{Plans, Stages, Subject};
 pub use predict::Predictor;

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use secateur_compress::CompressError;
+use secateur_model::Checkpoint;
 use secateur_search::{Evaluate, Genome, Task};
 
 use crate::Plans;
@@ -47,9 +48,23 @@ impl<'p, 'a> Measurer<'p, 'a> {
     /// # Errors
     /// If its matrices cannot be read or rounded.
     pub fn measure(&self, plan: &Genome, sequences: Range<usize>) -> Result<Vec<f64>, CompressError> {
-        let model = self.plans.rounded_model(plan)?;
+        self.divergences(plan, &self.plans.rounded_model(plan)?, sequences)
+    }
+
+    /// How many sequences there are.
+    pub(crate) fn sequences(&self) -> usize {
+        self.sequences
+    }
+
+    /// What a model of a plan loses on some of the sequences, whichever way it was rounded.
+    pub(crate) fn divergences(
+        &self,
+        plan: &Genome,
+        model: &Checkpoint,
+        sequences: Range<usize>,
+    ) -> Result<Vec<f64>, CompressError> {
         let of = &self.of_vocabularies[plan.level(VOCABULARY)];
-        let divergences = of.yardstick.divergences(&model, sequences.clone())?;
+        let divergences = of.yardstick.divergences(model, sequences.clone())?;
         Ok(divergences
             .iter()
             .zip(&of.tokens[sequences])

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use secateur_compress::allocation::{Choice, Knowledge, MatrixOptions, cheapest};
+use secateur_compress::allocation::{Choice, Knowledge, MatrixOptions, cheapest, left_by_solving};
 use secateur_compress::progress::Progress;
 use secateur_compress::statistics::{Statistics, Text};
 use secateur_compress::{CompressError, Intent, plan_choices};
@@ -12,7 +12,7 @@ use secateur_model::plan::Plan;
 use secateur_model::{Checkpoint, HeldTensor, TensorId};
 use secateur_search::{Budgets, Costs, Genome, SearchError, Space, Surrogate as _};
 
-use crate::bodies::Bodies;
+use crate::bodies::{Bodies, Body};
 use crate::costs::{Device, Limits};
 use crate::describe::{Description, types_in_words};
 use crate::error::PlansError;
@@ -48,6 +48,15 @@ pub struct Stages<'a> {
     pub shape: bool,
     /// Tokens that these texts do not need; without texts, all stay.
     pub vocabulary: &'a [Text],
+}
+
+/// Whose damages types are weighed by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Damages {
+    /// Of a model as a search measures it, each matrix rounded by itself.
+    Measured,
+    /// Of a model as it will be written.
+    Written,
 }
 
 /// The plans of a model: any of its shapes, any of its vocabularies, with any legal type for each matrix.
@@ -125,28 +134,30 @@ impl<'a> Plans<'a> {
 
     /// The plan that keeps shape and vocabulary and has at most so many bytes and the least predicted loss; nothing if there is none.
     pub fn by_types_alone(&self, bytes: u64) -> Option<Genome> {
-        self.by_types_in(0, 0, bytes)
+        self.by_types_in(&self.bodies.all[0], bytes, Damages::Measured)
     }
 
     /// The same in each shape with the whole vocabulary, and in each vocabulary with the whole shape, where it is possible.
     pub(crate) fn by_types(&self, bytes: u64) -> Vec<Genome> {
-        let shapes = (0..self.shapes.all.len()).map(|shape| (shape, 0));
-        let vocabularies = (1..self.vocabularies.all.len()).map(|vocabulary| (0, vocabulary));
-        shapes
-            .chain(vocabularies)
-            .filter_map(|(shape, vocabulary)| self.by_types_in(shape, vocabulary, bytes))
-            .collect()
+        let uncut_in_one = self.bodies.all.iter().filter(|body| body.shape == 0 || body.vocabulary == 0);
+        uncut_in_one.filter_map(|body| self.by_types_in(body, bytes, Damages::Measured)).collect()
     }
 
-    fn by_types_in(&self, shape: usize, vocabulary: usize, bytes: u64) -> Option<Genome> {
-        let body = &self.bodies.all[shape * self.bodies.vocabularies + vocabulary];
+    /// The types with which a body has at most so many bytes and loses least, by damages of one kind; nothing if there are none.
+    pub(crate) fn by_types_in(&self, body: &Body, bytes: u64, damages: Damages) -> Option<Genome> {
         let mut levels = vec![0; self.choices.space.len()];
-        (levels[SHAPE], levels[VOCABULARY]) = (shape as u16, vocabulary as u16);
+        (levels[SHAPE], levels[VOCABULARY]) = (body.shape as u16, body.vocabulary as u16);
         let (mut there, mut options) = (Vec::new(), Vec::new());
         for (index, matrix) in self.choices.matrices.iter().enumerate() {
-            let choices: Option<Vec<Choice>> = (0..matrix.choices.len())
-                .map(|level| Some(self.choices.choice(shape, &body.spec, index, level)?.1))
-                .collect();
+            let left = match damages {
+                Damages::Measured => 1.0,
+                Damages::Written => left_by_solving(&body.spec, self.subject.intent.rounding, matrix.id.role),
+            };
+            let choice = |level: usize| {
+                let (_, choice) = self.choices.choice(body.shape, &body.spec, index, level)?;
+                Some(Choice { damage: left * choice.damage, ..choice })
+            };
+            let choices: Option<Vec<Choice>> = (0..matrix.choices.len()).map(choice).collect();
             if let Some(choices) = choices {
                 there.push(index);
                 options.push(MatrixOptions { id: matrix.id, choices });

@@ -2,9 +2,9 @@
 
 use secateur_search::{Costs, Genome, Prediction, Space, Surrogate};
 
-use crate::bodies::Bodies;
+use crate::bodies::{Bodies, number_of};
 use crate::costs::Device;
-use crate::space::{Choices, MATRICES, SHAPE, VOCABULARY};
+use crate::space::{Choices, MATRICES};
 
 /// What a body costs before any matrix is counted, and what it loses by itself.
 #[derive(Debug, Clone)]
@@ -52,7 +52,7 @@ impl Predictor {
     }
 
     fn body(&self, genome: &Genome) -> usize {
-        genome.level(SHAPE) * self.vocabularies + genome.level(VOCABULARY)
+        number_of(genome, self.vocabularies)
     }
 
     fn sums(&self, genome: &Genome) -> Vec<f64> {

@@ -4,15 +4,14 @@ use std::path::{Path, PathBuf};
 
 use secateur_compress::CompressError;
 use secateur_compress::statistics::sequences_fingerprint;
-use secateur_model::Checkpoint;
-use secateur_model::plan::Plan;
 use secateur_search::{
-    Candidate, Damage, Genome, Limit, Measured, Outcome, Prediction, Preset, Progress, Search, SearchError,
-    Stopped, Study, StudyError, Surrogate as _,
+    Damage, Genome, Limit, Measured, Outcome, Preset, Progress, Search, SearchError, Stopped, Study,
+    StudyError, Surrogate as _,
 };
 
 use crate::costs::Limits;
 use crate::error::PlansError;
+use crate::finals::Finalist;
 use crate::measure::Measurer;
 use crate::plans::Plans;
 use crate::predict::Predictor;
@@ -31,16 +30,16 @@ pub struct Effort {
     pub seed: u64,
     /// Where measurements are kept; in the cache if it is not said.
     pub study: Option<PathBuf>,
+    /// How many plans beside the best may come out of it, to be held against it as they will be written.
+    pub rivals: usize,
 }
 
-/// The plan that was found, and what became of the model.
+/// What was found.
 pub struct Searched {
-    /// The plan that was chosen.
-    pub plan: Plan,
-    /// The model in the plan's shape, with the plan's vocabulary.
-    pub model: Checkpoint,
-    /// The same before its shape was cut.
-    pub parent: Checkpoint,
+    /// The plan to take if none is rounded to see.
+    pub chosen: Finalist,
+    /// Plans that may turn out better once they are written.
+    pub rivals: Vec<Finalist>,
     /// All that the search found.
     pub outcome: Outcome,
     /// Lines of the study that were damaged and left out.
@@ -65,10 +64,14 @@ impl Plans<'_> {
             .filter(|plan| budgets.fit(&self.predictor().predict(plan).costs));
         let mut starts: Vec<Genome> = limits.size.map_or_else(Vec::new, |bytes| self.by_types(bytes));
         starts.retain(|plan| budgets.fit(&self.predictor().predict(plan).costs));
-        let search =
-            Search::new(self.space(), self.predictor(), budgets, effort.preset.settings(effort.seed))?
-                .starting_from(starts)?
-                .limited(effort.limit);
+        let search = Search::new(
+            self.space(),
+            self.predictor(),
+            budgets.clone(),
+            effort.preset.settings(effort.seed),
+        )?
+        .starting_from(starts)?
+        .limited(effort.limit);
         let measures = effort.limit != Limit::Evaluations(0);
         let mut study = self.open_study(effort.study.as_deref(), measures)?;
         let outcome = if measures {
@@ -78,14 +81,10 @@ impl Plans<'_> {
             let chunks: usize = study.all().iter().map(|(_, values)| values.len()).sum();
             answered.outcome(chunks as f64 / self.sequences().len().max(1) as f64)
         };
-        let chosen = &outcome.chosen.genome;
-        Ok(Searched {
-            plan: self.plan(chosen)?,
-            model: self.model(chosen)?,
-            parent: self.parent(chosen)?,
-            damaged: study.damaged(),
-            outcome,
-        })
+        let (first, rivals) = self.finalists(&outcome.chosen, &study, &budgets, limits.size, effort.rivals);
+        let chosen = self.finalist(first)?;
+        let rivals = rivals.into_iter().map(|rival| self.finalist(rival)).collect::<Result<_, _>>()?;
+        Ok(Searched { chosen, rivals, damaged: study.damaged(), outcome })
     }
 
     /// What a search finds that measures; the plan by types alone where nothing is surely better.
@@ -107,12 +106,6 @@ impl Plans<'_> {
             outcome.chosen = self.candidate(plain, study);
         }
         Ok(outcome)
-    }
-
-    fn candidate(&self, genome: Genome, study: &Study) -> Candidate {
-        let Prediction { damage, costs } = self.predictor().predict(&genome);
-        let measured = Measured::of(study.values(&genome));
-        Candidate { genome, predicted: damage, expected: damage, costs, measured }
     }
 
     /// The study at a path, or in the cache. One that is not there is begun if it is to be written to.

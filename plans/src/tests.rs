@@ -4,20 +4,22 @@ use std::collections::BTreeMap;
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use secateur_compress::allocation::{Choice, Knowledge};
+use secateur_compress::allocation::{Choice, Knowledge, allocate};
 use secateur_compress::forward::{Forward, NoTaps, Residency};
 use secateur_compress::measure::mean_divergence;
 use secateur_compress::progress::Silent;
 use secateur_compress::statistics::{Place, Text, calibrate, calibration_tokens, texts_or_built_in};
 use secateur_compress::{Intent, plan_choices};
+use secateur_model::plan::Plan;
 use secateur_model::shape::{KeptLayer, Repair, ShapePlan};
 use secateur_model::stored::FileBytes;
-use secateur_model::{Checkpoint, Rounding, TensorId, demo};
+use secateur_model::{Checkpoint, Rounding, TensorId, TensorType, demo};
 use secateur_profiles::cost::{CacheType, Workload};
 use secateur_profiles::estimate::{Usage, estimate};
 use secateur_profiles::library;
-use secateur_search::{Genome, Prediction, Surrogate as _};
+use secateur_search::{Genome, Prediction, Study, Surrogate as _};
 
+use crate::plans::Damages;
 use crate::shapes::Shape;
 use crate::space::{Choices, MATRICES, SHAPE, VOCABULARY};
 use crate::{Device, Limits, Measurer, Plans, PlansError, Stages, Subject};
@@ -168,6 +170,43 @@ fn costs_on_devices_are_what_the_whole_plan_is_estimated_at() {
                 assert_close(1e6 / predicted.costs[2 + 2 * index], estimate.decode, name);
             }
         }
+    });
+}
+
+#[test]
+fn what_is_to_be_written_has_its_types_chosen_for_that() {
+    with_plans(&[], |plans| {
+        let plans = plans.unwrap();
+        let bytes = 560_000;
+        let budgets = plans.budgets(&Limits { size: Some(bytes), ..Limits::default() }).unwrap();
+        let study = Study::in_memory();
+        let options = &plans.subject.knowledge.options;
+        let intent = plans.subject.intent;
+        let alone = allocate(plans.subject.whole, options, &[], bytes, intent).unwrap();
+        let by_types = plans.candidate(plans.by_types_alone(bytes).unwrap(), &study);
+        let (first, rivals) = plans.finalists(&by_types, &study, &budgets, Some(bytes), 3);
+        // as without a search
+        let types = |plan: &Plan| -> BTreeMap<TensorId, TensorType> {
+            plan.tensors.iter().map(|tensor| (tensor.id, tensor.to)).collect()
+        };
+        assert_eq!(types(&plans.plan(&first.genome).unwrap()), types(&alone));
+        assert_ne!(first.genome, by_types.genome, "values count for less");
+        assert!(rivals.is_empty(), "nothing else was measured");
+
+        // in another shape: that shape, the uncut model, and what was found
+        let found = plans.by_types_in(&plans.bodies.all[1], bytes, Damages::Measured).unwrap();
+        let matrix = MATRICES + 2;
+        let found = plans.space().with(&found, matrix, 0);
+        let found = plans.candidate(found, &study);
+        let (in_shape, rivals) = plans.finalists(&found, &study, &budgets, Some(bytes), 3);
+        assert_eq!(in_shape.genome.level(SHAPE), 1);
+        let rivals: Vec<&Genome> = rivals.iter().map(|rival| &rival.genome).collect();
+        assert_eq!(rivals, [&first.genome, &found.genome]);
+        let (_, fewer) = plans.finalists(&found, &study, &budgets, Some(bytes), 1);
+        assert_eq!(fewer.len(), 1);
+        // no number of bytes to fill
+        let (unfilled, rivals) = plans.finalists(&found, &study, &budgets, None, 3);
+        assert_eq!((unfilled.genome, rivals.len()), (found.genome, 0));
     });
 }
 

@@ -18,6 +18,8 @@ pub struct SearchRecord {
     pub quantities: Vec<String>,
     /// The plan that was chosen.
     pub chosen: PlanRow,
+    /// Plans that were rounded in full and held against each other on text that the search had not seen, the best first; empty if one was taken unheard.
+    pub finalists: Vec<FinalistRow>,
     /// Plans of which no other is better in everything, the least damage first.
     pub front: Vec<PlanRow>,
     /// The best plan after each round of measurement.
@@ -47,6 +49,21 @@ pub struct PlanRow {
     pub measured_error: Option<f64>,
     /// In the order of the quantities.
     pub costs: Vec<f64>,
+}
+
+/// A plan that was rounded in full.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct FinalistRow {
+    /// The plan.
+    pub plan: PlanRow,
+    /// What it loses, in nats per token of the source.
+    pub loss: f64,
+    /// Its standard error.
+    pub loss_error: Option<f64>,
+    /// How much less the best one loses on the same text, in nats per token of the source.
+    pub behind: f64,
+    /// Its standard error, smaller than those of both losses: texts that are hard are hard for both.
+    pub behind_error: Option<f64>,
 }
 
 /// A round.
@@ -115,7 +132,24 @@ impl SearchRecord {
                 units::seconds(last.seconds)
             ));
         }
+        if let Some((best, others)) = self.finalists.split_first() {
+            notes.push(format!(
+                "rounded in full, on text not searched with: {}",
+                best.in_words(best.loss, best.loss_error)
+            ));
+            let behind = |other: &FinalistRow| {
+                format!("behind it: {}", other.in_words(other.behind, other.behind_error))
+            };
+            notes.extend(others.iter().map(behind));
+        }
         notes
+    }
+}
+
+impl FinalistRow {
+    fn in_words(&self, value: f64, error: Option<f64>) -> String {
+        let error = error.map_or_else(String::new, |error| format!(" ± {error:.4}"));
+        format!("{value:.4}{error} nats per token, {}, {}", self.plan.shape, self.plan.types)
     }
 }
 

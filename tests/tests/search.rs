@@ -53,6 +53,28 @@ fn compress_finds_a_plan_for_a_device() {
 }
 
 #[test]
+fn what_is_written_lost_least_of_what_was_rounded_in_full() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cache, out) = (folder.path().join("cache"), folder.path().join("out"));
+    let options = ["--max-size", "540kB", "--search", "thorough", "--evaluations", "6", "--tokens", "8192"];
+    let fixed = [&["compress", "demo", "--json", "--out", out.to_str().unwrap()], &DEVICE[..]].concat();
+    let ran = run(&cache, &[&fixed[..], &options].concat());
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let told: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let finalists = told["search"]["finalists"].as_array().unwrap();
+    assert!(finalists.len() > 1, "{told}");
+    let losses: Vec<f64> = finalists.iter().map(|plan| plan["loss"].as_f64().unwrap()).collect();
+    assert!(losses.is_sorted(), "{losses:?}");
+    assert_eq!(finalists[0]["plan"], told["search"]["chosen"]);
+    assert!(fs::metadata(out.join("model.gguf")).unwrap().len() <= 540_000);
+    // held against its parent again once it is written
+    let divergence = told["quality"]["divergence"].as_f64().unwrap();
+    assert!((divergence - losses[0]).abs() < 0.02 * divergence, "{divergence} {losses:?}");
+    let left = fs::read_dir(cache.join("rounded")).map(Iterator::count).unwrap_or_default();
+    assert_eq!(left, 0, "nothing stays in the cache of what was not written");
+}
+
+#[test]
 fn tokens_that_a_text_does_not_need_go_where_the_budget_asks_for_it() {
     let folder = tempfile::tempdir().unwrap();
     let (cache, out) = (folder.path().join("cache"), folder.path().join("out"));

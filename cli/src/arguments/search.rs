@@ -91,6 +91,15 @@ impl PresetArgument {
         }
     }
 
+    /// Plans that are rounded in full to see whether they are better than the one found, where it is to be written.
+    pub fn rivals(self) -> usize {
+        match self {
+            Self::Fast => 0,
+            Self::Balanced => 1,
+            Self::Thorough => 3,
+        }
+    }
+
     fn minutes(self) -> u64 {
         match self {
             Self::Fast => 1,

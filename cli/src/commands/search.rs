@@ -27,7 +27,8 @@ pub fn run(arguments: &SearchArguments, seed: u64, console: &Console) -> anyhow:
     let Known { statistics, knowledge } = &known;
     let stages = target.stages();
     let subject = Subject { whole: &whole, statistics, knowledge, intent: &intent, stages };
-    let found = target.search(subject, &progress)?;
+    let plans = target.plans(subject, &progress)?;
+    let found = target.search(&plans, &progress)?;
     drop(progress);
     console.result(&found.record, &[found.record.table()])?;
     for note in found.record.notes() {

@@ -15,3 +15,4 @@ pub use error::AllocationError;
 pub use knapsack::cheapest;
 pub use knowledge::Knowledge;
 pub use options::{Choice, MatrixOptions, bytes_in_file, candidates};
+pub use solving::left_by_solving;

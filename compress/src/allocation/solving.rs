@@ -5,29 +5,32 @@ use secateur_model::{ModelSpec, Role, Rounding};
 use super::MatrixOptions;
 
 /// Options of matrices that will be rounded by this method, their damages as they will be.
-///
-/// Damages are of matrices rounded by themselves. [`Rounding::Full`] solves what reads from a matrix anew, which makes good most of what queries and values
-/// lose, and hardly anything of what an output projection itself does. By how much was measured, one kind of matrix rounded and all others in half precision
-/// (docs/quantize.md has the commands and the table).
-///
-/// Where a norm follows the output projections they are solved for something else, and damages stay as they are.
 pub(super) fn after_solving(
     options: &[MatrixOptions],
     spec: &ModelSpec,
     rounding: Rounding,
 ) -> Vec<MatrixOptions> {
     let mut options = options.to_vec();
-    let is_known = !spec.layers.iter().any(|layer| layer.post_norms);
-    if rounding == Rounding::Full && is_known {
-        for matrix in &mut options {
-            let left = left_by_solving(matrix.id.role);
-            matrix.choices.iter_mut().for_each(|choice| choice.damage *= left);
-        }
+    for matrix in &mut options {
+        let left = left_by_solving(spec, rounding, matrix.id.role);
+        matrix.choices.iter_mut().for_each(|choice| choice.damage *= left);
     }
     options
 }
 
-fn left_by_solving(role: Role) -> f64 {
+/// The part of a matrix's damage that is left when a model of these sizes is rounded by this method.
+///
+/// Damages are of matrices rounded by themselves. [`Rounding::Full`] solves what reads from a matrix anew, which makes good most of what queries and values
+/// lose, and hardly anything of what an output projection itself does. By how much was measured, one kind of matrix rounded and all others in half precision
+/// (docs/quantize.md has the commands and the table).
+///
+/// Where a norm follows the output projections they are solved for something else, and damages stay as they are.
+pub fn left_by_solving(spec: &ModelSpec, rounding: Rounding, role: Role) -> f64 {
+    let is_known = !spec.layers.iter().any(|layer| layer.post_norms);
+    if rounding == Rounding::Full && is_known { left_of(role) } else { 1.0 }
+}
+
+fn left_of(role: Role) -> f64 {
     match role {
         Role::AttentionQuery => 0.15,
         Role::AttentionKey => 0.42,

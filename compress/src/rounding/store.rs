@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
 use secateur_model::atomic_file::AtomicFile;
-use secateur_model::{Checkpoint, TensorId, TensorType};
+use secateur_model::{Checkpoint, HeldTensor, TensorId, TensorType};
 use sha2::{Digest, Sha256};
 
 use crate::CompressError;
@@ -115,6 +115,23 @@ impl RoundedStore {
             .collect::<Option<_>>()?;
         let expected = header.metadata().as_ref()?.get("sha256")?;
         (digest(&matrices) == *expected).then_some(matrices)
+    }
+
+    /// A model with all of its matrices as they are here, in these types.
+    ///
+    /// # Errors
+    /// If a part is not here as it was written, or of another model.
+    pub fn applied(&self, checkpoint: &Checkpoint, types: &Types) -> Result<Checkpoint, CompressError> {
+        let layers = (0..checkpoint.spec.layers.len()).map(Part::Layer);
+        let mut held = Vec::new();
+        for part in std::iter::once(Part::Vocabulary).chain(layers) {
+            let wanted = matrices_of(checkpoint, part);
+            let matrices = self.part(part, &wanted).ok_or(CompressError::RoundedGone)?;
+            held.extend(matrices.into_iter().filter_map(|(id, bytes)| {
+                Some(HeldTensor { id, tensor_type: *types.get(&id)?, bytes: bytes.into() })
+            }));
+        }
+        Ok(checkpoint.clone().with_held(held)?)
     }
 
     /// Removes everything, since the artifact holds it now; the last of several runs does.

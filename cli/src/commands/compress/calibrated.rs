@@ -1,6 +1,7 @@
 //! Plans and roundings that look at what passes the model.
 
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use secateur_compress::allocation::{Knowledge, allocate};
 use secateur_compress::progress::Progress;
@@ -50,7 +51,7 @@ pub struct Prepared {
     pub plan: Plan,
     /// Sequences to measure the artifact on.
     pub held_out: Vec<Sequence>,
-    pub(super) knowledge: Option<Known>,
+    pub(super) knowledge: Option<Rc<Known>>,
     /// What was calibrated on in the tokens of the plan's vocabulary, if that is smaller.
     pub(super) respelled: Option<Vec<Vec<u32>>>,
     pub(super) importance: Option<Importance>,
@@ -106,7 +107,7 @@ pub fn prepare(
         know(&arguments.texts, arguments.tokens.unwrap_or(USUAL_TOKENS), checkpoint, seed, progress)?;
     let intent = intent(&arguments.texts, plan.asked.clone(), rounding, &known);
     let plan = intent.apply(checkpoint, plan)?;
-    Ok(Prepared { plan, held_out, knowledge: Some(known), respelled: None, importance: None })
+    Ok(Prepared { plan, held_out, knowledge: Some(Rc::new(known)), respelled: None, importance: None })
 }
 
 fn within_budget(
@@ -136,7 +137,7 @@ fn within_budget(
         know(&arguments.texts, arguments.tokens.unwrap_or(USUAL_TOKENS), checkpoint, seed, progress)?;
     let intent = intent(&arguments.texts, asked, rounding, &known);
     let plan = allocate(checkpoint, &known.knowledge.options, &arguments.overrides, budget, &intent)?;
-    Ok(Prepared { plan, held_out, knowledge: Some(known), respelled: None, importance: None })
+    Ok(Prepared { plan, held_out, knowledge: Some(Rc::new(known)), respelled: None, importance: None })
 }
 
 /// What a search is asked for, in words, and with what it decides.
@@ -218,8 +219,7 @@ impl Prepared {
         if self.plan.rounding == Rounding::Rtn {
             return Ok(None);
         }
-        let matrices = self.plan.tensors.iter().filter(|tensor| tensor.id.role.is_matrix());
-        let types: Types = matrices.map(|tensor| (tensor.id, tensor.to)).collect();
+        let types = self.types();
         let store = RoundedStore::begin(&cache()?, &self.subject(&types))?;
         match (Settings::of(self.plan.rounding), &self.knowledge, &self.importance) {
             (Some(settings), Some(known), _) => {
@@ -235,6 +235,12 @@ impl Prepared {
             (_, None, None) => return Ok(None),
         }
         Ok(Some(store))
+    }
+
+    /// The type of every matrix.
+    pub fn types(&self) -> Types {
+        let matrices = self.plan.tensors.iter().filter(|tensor| tensor.id.role.is_matrix());
+        matrices.map(|tensor| (tensor.id, tensor.to)).collect()
     }
 
     /// All that the bytes of rounded matrices depend on.

@@ -1,6 +1,7 @@
 //! `secateur compress`
 
 mod calibrated;
+mod finals;
 mod gates;
 mod searched;
 mod shape;
@@ -37,14 +38,14 @@ pub fn run(arguments: &CompressArguments, seed: u64, console: &Console) -> anyho
     let source_bytes = checkpoint.tensor_bytes();
     let (checkpoint, mut vocabulary) = cut_vocabulary(arguments, checkpoint)?;
     let progress = console.progress();
-    let (shaped, prepared) = if is_searched(arguments) {
-        let (shaped, prepared, found) = search_plan(arguments, &checkpoint, seed, &progress)?;
-        vocabulary = vocabulary.or(found);
-        (shaped, prepared)
+    let (shaped, prepared, rounded) = if is_searched(arguments) {
+        let found = search_plan(arguments, &checkpoint, seed, &progress)?;
+        vocabulary = vocabulary.or(found.vocabulary);
+        (found.shaped, found.prepared, found.rounded)
     } else {
         let shaped = cut_shape(arguments, checkpoint, seed, &progress)?;
         let prepared = prepare(arguments, &shaped.checkpoint, seed, &progress)?;
-        (shaped, prepared)
+        (shaped, prepared, None)
     };
     let checkpoint = shaped.checkpoint;
     let plan = &prepared.plan;
@@ -61,7 +62,10 @@ pub fn run(arguments: &CompressArguments, seed: u64, console: &Console) -> anyho
     record.search = shaped.search;
     match &arguments.out {
         Some(folder) if !arguments.dry_run => {
-            let rounded = prepared.round(&checkpoint, &progress)?;
+            let rounded = match rounded {
+                Some(rounded) => Some(rounded),
+                None => prepared.round(&checkpoint, &progress)?,
+            };
             let execution = Execution {
                 seed,
                 rounded: rounded.as_ref(),

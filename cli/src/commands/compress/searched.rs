@@ -1,20 +1,23 @@
 //! The plan that a search finds, made ready to be carried out.
 
+use std::rc::Rc;
+
 use secateur_compress::CompressError;
+use secateur_compress::rounding::RoundedStore;
 use secateur_compress::shape::Importance;
-use secateur_compress::statistics::SEQUENCE_TOKENS;
+use secateur_compress::statistics::{SEQUENCE_TOKENS, Sequence};
 use secateur_compress::vocabulary::{VocabularyError, respell};
-use secateur_model::plan::VocabularyPlan;
 use secateur_model::{Checkpoint, Rounding};
-use secateur_plans::{Searched, Subject};
+use secateur_plans::{Finalist, Subject};
 use secateur_reports::compression::SmallerVocabulary;
 
 use super::calibrated::{Known, Prepared, know, search_intent};
+use super::finals::{Contender, best};
 use super::shape::{Shaped, told};
 use super::vocabulary::cut_to;
 use crate::arguments::CompressArguments;
 use crate::console::Bar;
-use crate::searching::{AskedOfPlan, Target};
+use crate::searching::{AskedOfPlan, Found, Target};
 
 /// An option that does not go with a search.
 #[derive(Debug, thiserror::Error)]
@@ -43,48 +46,87 @@ fn asked<'a>(arguments: &'a CompressArguments, checkpoint: &Checkpoint) -> Asked
     }
 }
 
+/// What a search leaves to be written.
+pub struct ToWrite {
+    pub shaped: Shaped,
+    pub prepared: Prepared,
+    /// The smaller vocabulary, if it was the search that chose it.
+    pub vocabulary: Option<SmallerVocabulary>,
+    /// Its matrices, if they had to be rounded to choose it.
+    pub rounded: Option<RoundedStore>,
+}
+
 /// Searches, and gives the model in the shape and with the vocabulary that were found, with its plan.
 pub fn search_plan(
     arguments: &CompressArguments,
     checkpoint: &Checkpoint,
     seed: u64,
     progress: &Bar,
-) -> anyhow::Result<(Shaped, Prepared, Option<SmallerVocabulary>)> {
+) -> anyhow::Result<ToWrite> {
     check(arguments)?;
     let asked = asked(arguments, checkpoint);
     let target = Target::new(&asked, &arguments.effort, &arguments.texts, seed)?;
     let tokens = arguments.tokens.unwrap_or_else(|| arguments.effort.usual_tokens());
     let (known, held_out) = know(&arguments.texts, tokens, checkpoint, seed, progress)?;
+    let known = Rc::new(known);
     let intent = search_intent(&asked, &arguments.texts, &known);
-    let Known { statistics, knowledge } = &known;
+    let Known { statistics, knowledge } = known.as_ref();
     let stages = target.stages();
     let subject = Subject { whole: checkpoint, statistics, knowledge, intent: &intent, stages };
-    let found = target.search(subject, progress)?;
-    let Searched { plan, model, parent, .. } = found.searched;
+    let plans = target.plans(subject, progress)?;
+    let Found { searched, mut record } = target.search(&plans, progress)?;
+    let contender = |finalist: Finalist| contender(checkpoint, finalist, &known, &held_out);
+    let first = contender(searched.chosen)?;
+    let is_written = arguments.out.is_some() && !arguments.dry_run;
+    let (Contender { finalist, prepared }, rounded) =
+        if !is_written || searched.rivals.is_empty() || held_out.is_empty() {
+            (first, None)
+        } else {
+            let rivals = searched.rivals.into_iter().map(contender).collect::<anyhow::Result<_>>()?;
+            let sequences: Vec<Vec<u32>> = held_out.iter().map(|sequence| sequence.tokens.clone()).collect();
+            best(first, rivals, &plans, &sequences, &mut record, progress)?
+        };
+    let Finalist { model, parent, .. } = finalist;
     let told = model.shape().map(|shape| told(&parent.spec, &model.spec, shape, Importance::Obs.name()));
-    let (mut held_out, mut respelled, mut vocabulary) = (held_out, None, None);
-    // else they were left out before the search, or all stay
-    let left_out = model.kept_tokens().filter(|_| checkpoint.kept_tokens().is_none());
-    if let Some(VocabularyPlan { kept, .. }) = left_out {
-        let kept = kept.indices().to_vec();
-        vocabulary = Some(cut_to(checkpoint, &parent, kept, &arguments.texts)?);
-        let spelled = |sequences: &[Vec<u32>]| spelled(checkpoint, &parent, sequences);
+    let vocabulary = match smaller_vocabulary(checkpoint, &model) {
+        Some(kept) => Some(cut_to(checkpoint, &parent, kept, &arguments.texts)?),
+        None => None,
+    };
+    let shaped = Shaped {
+        parent: model.shape().is_some().then_some(parent),
+        checkpoint: model,
+        held_out: Vec::new(),
+        repaired: plans.repaired(),
+        told,
+        search: Some(record),
+    };
+    Ok(ToWrite { shaped, prepared, vocabulary, rounded })
+}
+
+/// A finalist, and what it takes to round it.
+fn contender(
+    checkpoint: &Checkpoint,
+    finalist: Finalist,
+    known: &Rc<Known>,
+    held_out: &[Sequence],
+) -> anyhow::Result<Contender> {
+    let (mut held_out, mut respelled) = (held_out.to_vec(), None);
+    if smaller_vocabulary(checkpoint, &finalist.model).is_some() {
+        let spelled = |sequences: &[Vec<u32>]| spelled(checkpoint, &finalist.parent, sequences);
         respelled = Some(spelled(known.statistics.sequences())?);
         for sequence in &mut held_out {
             sequence.tokens = spelled(std::slice::from_ref(&sequence.tokens))?.concat();
         }
     }
-    let is_cut = model.shape().is_some();
-    let shaped = Shaped {
-        checkpoint: model,
-        parent: is_cut.then_some(parent),
-        held_out: Vec::new(),
-        repaired: found.repaired,
-        told,
-        search: Some(found.record),
-    };
-    let prepared = Prepared { plan, held_out, knowledge: Some(known), respelled, importance: None };
-    Ok((shaped, prepared, vocabulary))
+    let (plan, knowledge) = (finalist.plan.clone(), Some(Rc::clone(known)));
+    let prepared = Prepared { plan, held_out, knowledge, respelled, importance: None };
+    Ok(Contender { finalist, prepared })
+}
+
+/// The tokens that a search has kept; nothing if others were left out before it, or all stay.
+fn smaller_vocabulary(checkpoint: &Checkpoint, model: &Checkpoint) -> Option<Vec<u32>> {
+    let kept = model.kept_tokens().filter(|_| checkpoint.kept_tokens().is_none())?;
+    Some(kept.kept.indices().to_vec())
 }
 
 /// Sequences of the whole model in the tokens of one with fewer, as long as sequences may be.
