@@ -149,12 +149,13 @@ impl<'a> Plans<'a> {
         (levels[SHAPE], levels[VOCABULARY]) = (body.shape as u16, body.vocabulary as u16);
         let (mut there, mut options) = (Vec::new(), Vec::new());
         for (index, matrix) in self.choices.matrices.iter().enumerate() {
-            let left = match damages {
-                Damages::Measured => 1.0,
-                Damages::Written => left_by_solving(&body.spec, self.subject.intent.rounding, matrix.id.role),
-            };
+            let rounding = self.subject.intent.rounding;
             let choice = |level: usize| {
-                let (_, choice) = self.choices.choice(body.shape, &body.spec, index, level)?;
+                let (id, choice) = self.choices.choice(body.shape, &body.spec, index, level)?;
+                let left = match damages {
+                    Damages::Measured => 1.0,
+                    Damages::Written => left_by_solving(&body.spec, rounding, id.role, choice.tensor_type),
+                };
                 Some(Choice { damage: left * choice.damage, ..choice })
             };
             let choices: Option<Vec<Choice>> = (0..matrix.choices.len()).map(choice).collect();

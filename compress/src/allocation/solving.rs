@@ -1,6 +1,6 @@
 //! What is left of damages once output projections are solved for the parent's hidden states.
 
-use secateur_model::{ModelSpec, Role, Rounding};
+use secateur_model::{ModelSpec, Role, Rounding, TensorType};
 
 use super::MatrixOptions;
 
@@ -12,28 +12,33 @@ pub(super) fn after_solving(
 ) -> Vec<MatrixOptions> {
     let mut options = options.to_vec();
     for matrix in &mut options {
-        let left = left_by_solving(spec, rounding, matrix.id.role);
-        matrix.choices.iter_mut().for_each(|choice| choice.damage *= left);
+        for choice in &mut matrix.choices {
+            choice.damage *= left_by_solving(spec, rounding, matrix.id.role, choice.tensor_type);
+        }
     }
     options
 }
 
-/// The part of a matrix's damage that is left when a model of these sizes is rounded by this method.
+/// The part of a matrix's damage in a type that is left when a model of these sizes is rounded by this method.
 ///
 /// Damages are of matrices rounded by themselves. [`Rounding::Full`] solves what reads from a matrix anew, which makes good most of what queries and values
 /// lose, and hardly anything of what an output projection itself does. By how much was measured, one kind of matrix rounded and all others in half precision
 /// (docs/quantize.md has the commands and the table).
 ///
 /// Where a norm follows the output projections they are solved for something else, and damages stay as they are.
-pub fn left_by_solving(spec: &ModelSpec, rounding: Rounding, role: Role) -> f64 {
+pub fn left_by_solving(spec: &ModelSpec, rounding: Rounding, role: Role, tensor_type: TensorType) -> f64 {
     let is_known = !spec.layers.iter().any(|layer| layer.post_norms);
-    if rounding == Rounding::Full && is_known { left_of(role) } else { 1.0 }
+    if rounding == Rounding::Full && is_known { left_of(role, tensor_type) } else { 1.0 }
 }
 
-fn left_of(role: Role) -> f64 {
+fn left_of(role: Role, tensor_type: TensorType) -> f64 {
+    // where errors are large, attention loses less than their squares say
+    let is_coarse = tensor_type == TensorType::MXFP4;
     match role {
-        Role::AttentionQuery => 0.15,
-        Role::AttentionKey => 0.42,
+        Role::AttentionQuery if is_coarse => 0.21,
+        Role::AttentionKey if is_coarse => 0.27,
+        Role::AttentionQuery => 0.81,
+        Role::AttentionKey => 0.77,
         Role::AttentionValue => 0.09,
         Role::AttentionOutput => 1.67,
         Role::FfnGate => 1.15,
@@ -47,7 +52,7 @@ fn left_of(role: Role) -> f64 {
 #[cfg(test)]
 mod tests {
     use secateur_model::stored::FileBytes;
-    use secateur_model::{Checkpoint, TensorId, TensorType, demo};
+    use secateur_model::{Checkpoint, TensorId, demo};
 
     use super::super::Choice;
     use super::*;
