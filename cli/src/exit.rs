@@ -28,6 +28,7 @@ use crate::llama_bench::LlamaBenchError;
 use crate::model_argument::ModelArgumentError;
 use crate::run_record::RunRecordError;
 use crate::searching::NothingChosen;
+use crate::space_file::SpaceError;
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +64,9 @@ impl Exit {
         }
         if error.is::<CalibratedError>() || error.is::<SearchedError>() || error.is::<NothingChosen>() {
             return Self::Usage;
+        }
+        if let Some(error) = error.downcast_ref::<SpaceError>() {
+            return error.exit();
         }
         if let Some(error) = error.downcast_ref::<MeasureError>() {
             return if error.is_interruption() { Self::Interrupted } else { Self::Unusable };

@@ -14,6 +14,7 @@ mod model_argument;
 mod recipe;
 mod run_record;
 mod searching;
+mod space_file;
 mod transfer;
 
 use std::ffi::OsString;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use secateur_compress::CompressError;
 use secateur_compress::statistics::{self, Text};
-use secateur_plans::{Device, Effort, Limits, Plans, Searched, Stages, Subject};
+use secateur_plans::{Device, Effort, Limits, Offer, Plans, Searched, Stages, Subject};
 use secateur_profiles::ByteSize;
 use secateur_reports::search::{PlanRow, SearchRecord, StepRow};
 use secateur_search::{Candidate, Stopped, Surrogate as _};
@@ -13,6 +13,7 @@ use crate::arguments::{EffortArguments, StageArgument};
 use crate::cache;
 use crate::commands::whatif::{load_profiles, runtime_of};
 use crate::console::{Bar, SearchProgress};
+use crate::space_file::read_space;
 
 /// A search that has nothing to decide.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,7 @@ pub struct Target {
     shape: bool,
     /// Texts whose tokens stay, if others may go.
     texts: Vec<Text>,
+    offer: Offer,
     limits: Limits,
     devices: Vec<Device>,
     effort: Effort,
@@ -56,6 +58,10 @@ impl Target {
         if !arguments.may_cut(StageArgument::Quantize) {
             return Err(NothingChosen.into());
         }
+        let offer = match &arguments.space {
+            Some(path) => read_space(path, arguments, texts)?,
+            None => Offer::default(),
+        };
         // the text in the program is nobody's: what it does not need may be needed
         let texts = if arguments.may_cut(StageArgument::Vocabulary) && !texts.is_empty() {
             statistics::texts_or_built_in(texts).map_err(CompressError::from)?
@@ -76,12 +82,12 @@ impl Target {
             study: arguments.study.clone(),
             rivals: arguments.search.rivals(),
         };
-        Ok(Self { shape: arguments.may_cut(StageArgument::Shape), texts, limits, devices, effort })
+        Ok(Self { shape: arguments.may_cut(StageArgument::Shape), texts, offer, limits, devices, effort })
     }
 
     /// What it may cut beside the types of matrices.
     pub fn stages(&self) -> Stages<'_> {
-        Stages { shape: self.shape, vocabulary: &self.texts }
+        Stages { shape: self.shape, vocabulary: &self.texts, offer: &self.offer }
     }
 
     /// All plans of a model.

@@ -14,6 +14,16 @@ pub enum PlansError {
     NothingFits { binding: String, limit: f64, needed: f64, body: String, types: String },
     #[error("a plan can be searched for at most {most} devices at once, not for {found}; leave some out")]
     TooManyDevices { found: usize, most: usize },
+    #[error("`{pattern}` in `types` of the space is not a regular expression: {reason}")]
+    NoPattern { pattern: String, reason: String },
+    #[error(
+        "`{pattern}` in `types` of the space matches no matrix of this model; `secateur inspect` lists their names"
+    )]
+    NamesNoMatrix { pattern: String },
+    #[error("`{found}` in `types` of the space is no type; types are named as for `--tensor-type`")]
+    UnknownType { found: String },
+    #[error("the space leaves no type for `{tensor}`: it offers {types}, its rows can have {legal}")]
+    NoTypeLeft { tensor: String, types: String, legal: String },
     #[error(transparent)]
     Search(#[from] SearchError),
     #[error(transparent)]

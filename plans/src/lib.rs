@@ -11,6 +11,7 @@ mod error;
 mod finals;
 mod measure;
 mod moments;
+mod offer;
 mod plans;
 mod predict;
 mod rounded;
@@ -19,6 +20,7 @@ mod shapes;
 mod space;
 #[cfg(test)]
 mod tests;
+mod tried_shapes;
 mod vocabularies;
 mod yardstick;
 
@@ -27,6 +29,7 @@ pub use describe::Description;
 pub use error::PlansError;
 pub use finals::Finalist;
 pub use measure::Measurer;
+pub use offer::{Offer, OfferedTypes};
 pub use plans::{Plans, Stages, Subject};
 pub use predict::Predictor;
 pub use search::{Effort, Searched};

@@ -16,6 +16,7 @@ use crate::bodies::{Bodies, Body};
 use crate::costs::{Device, Limits};
 use crate::describe::{Description, types_in_words};
 use crate::error::PlansError;
+use crate::offer::Offer;
 use crate::predict::Predictor;
 use crate::rounded::RoundedMatrices;
 use crate::shapes::Shapes;
@@ -48,6 +49,8 @@ pub struct Stages<'a> {
     pub shape: bool,
     /// Tokens that these texts do not need; without texts, all stay.
     pub vocabulary: &'a [Text],
+    /// Into what.
+    pub offer: &'a Offer,
 }
 
 /// Whose damages types are weighed by.
@@ -93,12 +96,13 @@ impl<'a> Plans<'a> {
             let first = sequences[..1.min(sequences.len())].to_vec();
             // one sequence, held against several shapes
             let yardstick = Yardstick::new(whole.clone(), first, Room::new(usize::MAX));
-            Shapes::new(whole, statistics, &yardstick, cache, progress)?
+            Shapes::new(whole, statistics, stages.offer, &yardstick, cache, progress)?
         } else {
             Shapes::of_whole(whole, statistics, cache)
         };
-        let vocabularies = Vocabularies::new(whole, stages.vocabulary, &sequences, statistics, progress)?;
-        let matrices = sorted(&subject.knowledge.options);
+        let vocabularies =
+            Vocabularies::new(whole, stages.vocabulary, stages.offer, &sequences, statistics, progress)?;
+        let matrices = sorted(stages.offer.options(whole, &subject.knowledge.options)?);
         let choices = Choices::new(&shapes.all, vocabularies.all.len(), matrices)?;
         let bodies = Bodies::new(&shapes, &vocabularies, &choices, subject.intent)?;
         let predictor = Predictor::new(&choices, &bodies, devices);
@@ -238,8 +242,7 @@ impl<'a> Plans<'a> {
 }
 
 /// Options from the smallest to the largest, so that neighbouring levels are neighbouring sizes.
-fn sorted(options: &[MatrixOptions]) -> Vec<MatrixOptions> {
-    let mut options = options.to_vec();
+fn sorted(mut options: Vec<MatrixOptions>) -> Vec<MatrixOptions> {
     for matrix in &mut options {
         matrix.choices.sort_by(|a, b| a.bytes.cmp(&b.bytes).then(b.damage.total_cmp(&a.damage)));
     }

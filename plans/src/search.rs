@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use secateur_compress::CompressError;
+use secateur_compress::allocation::MatrixOptions;
 use secateur_compress::statistics::sequences_fingerprint;
 use secateur_search::{
     Damage, Genome, Limit, Measured, Outcome, Preset, Progress, Search, SearchError, Stopped, Study,
@@ -15,6 +16,7 @@ use crate::finals::Finalist;
 use crate::measure::Measurer;
 use crate::plans::Plans;
 use crate::predict::Predictor;
+use crate::shapes::Shape;
 
 /// How plans are measured; another way is another study.
 const MEASURED: &str = "feedback";
@@ -112,7 +114,7 @@ impl Plans<'_> {
     fn open_study(&self, path: Option<&Path>, measures: bool) -> Result<Study, PlansError> {
         let of_model = self.subject.statistics.fingerprint();
         let of_text = sequences_fingerprint(self.sequences());
-        let of_space = self.vocabularies.fingerprint(self.shapes.all.len());
+        let of_space = self.space_fingerprint();
         let version = env!("CARGO_PKG_VERSION");
         let fingerprint = format!("{version} {MEASURED} {of_model} {of_text} {of_space}");
         let path = if let Some(path) = path {
@@ -133,6 +135,19 @@ impl Plans<'_> {
             Study::create(&path, &fingerprint, self.space())
         };
         Ok(opened.map_err(SearchError::from)?)
+    }
+
+    /// Of all that levels of units stand for: shapes, tokens of vocabularies, types of matrices.
+    fn space_fingerprint(&self) -> String {
+        let types = |matrix: &MatrixOptions| -> Vec<u32> {
+            matrix.choices.iter().map(|choice| choice.tensor_type.ggml_id()).collect()
+        };
+        let shape =
+            |shape: &Shape| -> Vec<u32> { format!("{:?}", shape.plan).bytes().map(u32::from).collect() };
+        let mut all = self.vocabularies.kept();
+        all.extend(self.shapes.all.iter().map(shape));
+        all.extend(self.choices.matrices.iter().map(types));
+        sequences_fingerprint(&all)
     }
 
     /// What nothing fits means, in the words of the model.

@@ -22,7 +22,7 @@ use secateur_search::{Genome, Prediction, Study, Surrogate as _};
 use crate::plans::Damages;
 use crate::shapes::Shape;
 use crate::space::{Choices, MATRICES, SHAPE, VOCABULARY};
-use crate::{Device, Limits, Measurer, Plans, PlansError, Stages, Subject};
+use crate::{Device, Limits, Measurer, Offer, Plans, PlansError, Stages, Subject};
 
 const CONTEXT: usize = 512;
 
@@ -52,7 +52,7 @@ fn with_plans_for(devices: &[Device], vocabulary: &[Text], test: impl FnOnce(Res
         statistics: &statistics,
         knowledge: &knowledge,
         intent: &intent,
-        stages: Stages { shape: true, vocabulary },
+        stages: Stages { shape: true, vocabulary, offer: &Offer::default() },
     };
     test(Plans::new(subject, devices, cache.path(), &Silent));
 }

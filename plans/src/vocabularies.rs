@@ -10,8 +10,7 @@ use secateur_model::tokenizer::Tokenizer;
 use secateur_model::{Checkpoint, ModelError};
 use serde::{Deserialize, Serialize};
 
-/// Sizes, as divisors of what the model has; halves, thirds and the like, as one more size costs a pass.
-const DIVISORS: [usize; 5] = [2, 3, 4, 6, 8];
+use crate::offer::Offer;
 
 /// Sequences that vocabularies are tried on, the first half of each.
 const TRIED_ON: usize = 8;
@@ -49,6 +48,7 @@ impl Vocabularies {
     pub fn new(
         whole: &Checkpoint,
         texts: &[Text],
+        offer: &Offer,
         sequences: &[Vec<u32>],
         statistics: &Statistics,
         progress: &dyn Progress,
@@ -61,7 +61,7 @@ impl Vocabularies {
         };
         let named: Vec<NamedText> =
             texts.iter().map(|text| NamedText { name: &text.name, text: &text.content }).collect();
-        let smaller = smaller_vocabularies(tokenizer, &named, sequences, &DIVISORS.map(|part| size / part))?;
+        let smaller = smaller_vocabularies(tokenizer, &named, sequences, &offer.vocabularies(size))?;
         let losses = losses(whole, tokenizer, &smaller, sequences, statistics, progress)?;
         for (smaller, loss) in smaller.into_iter().zip(losses) {
             all.push(Vocabulary { size: smaller.kept.len(), smaller: Some(smaller), loss });
@@ -69,12 +69,10 @@ impl Vocabularies {
         Ok(Self { all, whole: Some(tokenizer.clone()) })
     }
 
-    /// Of the tokens that each vocabulary keeps, and of how many shapes they can have.
-    pub fn fingerprint(&self, shapes: usize) -> String {
+    /// The tokens that each smaller vocabulary keeps.
+    pub fn kept(&self) -> Vec<Vec<u32>> {
         let smaller = self.all.iter().filter_map(|vocabulary| vocabulary.smaller.as_ref());
-        let mut all: Vec<Vec<u32>> = smaller.map(|smaller| smaller.kept.clone()).collect();
-        all.push(vec![shapes as u32]);
-        sequences_fingerprint(&all)
+        smaller.map(|smaller| smaller.kept.clone()).collect()
     }
 
     /// A model with the tokens of a vocabulary.

@@ -163,6 +163,47 @@ fn all_plans_are_within_their_limits() {
 }
 
 #[test]
+fn a_file_says_what_may_be_chosen() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cache, space) = (folder.path().join("cache"), folder.path().join("space.yaml"));
+    let offers = |text: &str| fs::write(&space, text).unwrap();
+    let options = ["--max-size", "560kB", "--evaluations", "4", "--space", space.to_str().unwrap()];
+    offers("layers: []\nffn: [160]\ntypes:\n  - {tensors: token_embd, types: [q8_0]}\n  - {tensors: ffn, types: [iq4_nl, q5_0]}\n");
+    let record = search(&cache, &options);
+    for plan in record["front"].as_array().unwrap().iter().chain([&record["chosen"]]) {
+        let shape = plan["shape"].as_str().unwrap();
+        assert!(["as it is", "160 of 256 channels"].contains(&shape), "{plan}");
+    }
+    let out = folder.path().join("out");
+    let fixed = ["compress", "demo", "--search", "fast", "--out", out.to_str().unwrap()];
+    let ran = run(&cache, &[&fixed, &DEVICE[..], &options].concat());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let plan: Plan = serde_saphyr::from_str(&fs::read_to_string(out.join("plan.yaml")).unwrap()).unwrap();
+    for tensor in &plan.tensors {
+        let (name, given) = (&tensor.name, tensor.to.name());
+        assert!(!name.starts_with("token_embd") || given == "q8_0", "{name} {given}");
+        let is_offered = ["iq4_nl", "q5_0"].contains(&given) || name.ends_with("norm.weight");
+        assert!(!name.contains("ffn") || is_offered, "{name} {given}");
+    }
+
+    let refused = |text: &str, more: &[&str], words: &[&str]| {
+        offers(text);
+        let ran = run(&cache, &[&["search", "demo"], &DEVICE[..], &options, more].concat());
+        assert_eq!(ran.code, 2, "{}", ran.stderr);
+        words.iter().for_each(|word| assert!(ran.stderr.contains(word), "`{word}` is not in: {}", ran.stderr));
+    };
+    refused("layers: [99]\n", &[], &["99"]);
+    refused("depth: [2]\n", &[], &["space.yaml", "depth"]);
+    refused("layers: [3]\n", &["--stages", "quantize"], &["`layers`", "shape"]);
+    refused("vocabulary: [1024]\n", &[], &["--text"]);
+    refused("types: [{tensors: ffn_dwon, types: [q8_0]}]\n", &[], &["ffn_dwon"]);
+    refused("types: [{tensors: ffn_down, types: [q9]}]\n", &[], &["q9"]);
+    fs::remove_file(&space).unwrap();
+    let ran = run(&cache, &[&["search", "demo"], &DEVICE[..], &options].concat());
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+}
+
+#[test]
 fn what_no_plan_reaches_is_told_with_the_nearest() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");

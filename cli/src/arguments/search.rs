@@ -49,6 +49,9 @@ pub struct EffortArguments {
     /// What the search may cut: tokens that the --text given does not need, layers and channels, types [default: all three]
     #[arg(long, value_name = "STAGE", value_enum, value_delimiter = ',')]
     pub stages: Vec<StageArgument>,
+    /// A YAML file of what may be chosen: numbers of layers, heads, ffn channels and vocabulary tokens, types of matrices
+    #[arg(long, value_name = "FILE")]
+    pub space: Option<PathBuf>,
     /// Tokens of context that memory is reserved for
     #[arg(long, value_name = "TOKENS", default_value_t = 2048)]
     pub context: usize,

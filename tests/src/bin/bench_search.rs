@@ -22,7 +22,7 @@ use secateur_compress::allocation::Knowledge;
 use secateur_compress::progress::Silent;
 use secateur_compress::statistics::{Place, calibrate, calibration_tokens, read_texts};
 use secateur_model::{Checkpoint, Rounding};
-use secateur_plans::{Limits, Measurer, Plans, Stages, Subject};
+use secateur_plans::{Limits, Measurer, Offer, Plans, Stages, Subject};
 use secateur_profiles::ByteSize;
 use secateur_search::baselines::Baseline;
 use secateur_search::{Evaluate as _, Genome, Limit, Preset, Search, Study, Surrogate as _};
@@ -114,7 +114,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     let statistics = calibrate(&whole, &seen, &Place::Cache(cache.to_owned()), &Silent)?.statistics;
     let knowledge = Knowledge::of(&whole, &statistics, 0, &Silent)?;
     let intent = Intent { asked: Vec::new(), rounding: Rounding::Full, calibration: None };
-    let stages = Stages { shape: true, vocabulary: &[] };
+    let stages = Stages { shape: true, vocabulary: &[], offer: &Offer::default() };
     let subject =
         Subject { whole: &whole, statistics: &statistics, knowledge: &knowledge, intent: &intent, stages };
     let plans = Plans::new(subject, &[], cache, &Silent)?;

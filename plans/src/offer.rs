@@ -1,0 +1,230 @@
+//! What a search may choose from, where a user says it.
+
+use regex::Regex;
+use secateur_compress::CompressError;
+use secateur_compress::allocation::MatrixOptions;
+use secateur_compress::shape::{Importance, Layers, ShapeRequest};
+use secateur_model::shape::Repair;
+use secateur_model::{Checkpoint, ModelSpec, TensorType};
+use serde::{Deserialize, Serialize};
+
+use crate::error::PlansError;
+
+/// Widths of the feed-forward part, in twelfths of the model's.
+const TWELFTHS: [usize; 4] = [11, 10, 9, 8];
+
+/// Widths come in steps of this, so that types in small blocks stay legal.
+const WIDTH_STEP: usize = 32;
+
+/// How many layers may go, as a divisor of how many there are.
+const LAYER_SHARES: [usize; 2] = [15, 8];
+
+/// Sizes of vocabularies, as divisors of what the model has; halves, thirds and the like, as one more size costs a pass.
+const VOCABULARY_DIVISORS: [usize; 5] = [2, 3, 4, 6, 8];
+
+/// What a search may choose from beside the model as it is, which is always among it. What is left out, the program chooses; an empty list offers
+/// nothing more than the model has.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Offer {
+    /// How many layers stay.
+    pub layers: Option<Vec<usize>>,
+    /// How many query heads each layer keeps, whole groups of them.
+    pub heads: Option<Vec<usize>>,
+    /// How many feed-forward channels each layer keeps.
+    pub ffn: Option<Vec<usize>>,
+    /// How many tokens stay.
+    pub vocabulary: Option<Vec<usize>>,
+    /// Types of matrices; the first that names a matrix decides. Others may have any type that is legal.
+    #[serde(default)]
+    pub types: Vec<OfferedTypes>,
+}
+
+/// The types that some matrices may have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OfferedTypes {
+    /// A regular expression that is searched for in names of tensors, as they are in GGUF.
+    pub tensors: String,
+    /// Names of types.
+    pub types: Vec<String>,
+}
+
+/// Sizes of a model that a search may choose beside its own, each list from the largest to the smallest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OfferedSizes {
+    pub layers: Vec<usize>,
+    pub heads: Vec<usize>,
+    pub widths: Vec<usize>,
+}
+
+impl Offer {
+    /// The sizes of layers that are offered.
+    ///
+    /// # Errors
+    /// If the model cannot have one of them, or nothing that is kept would load it.
+    pub(crate) fn sizes(&self, spec: &ModelSpec) -> Result<OfferedSizes, CompressError> {
+        let layers = spec.layers.len();
+        let width = spec.layers.iter().filter_map(|layer| layer.gated()).map(|gated| gated.width).min();
+        let heads = spec.layers.iter().filter_map(|layer| layer.attention()).map(|layer| layer.heads).min();
+        let own_layers = || {
+            let gone = LAYER_SHARES.iter().map(|share| layers / share);
+            gone.filter(|&gone| gone > 0 && layers - gone >= 2).map(|gone| layers - gone).collect()
+        };
+        let own_widths = || {
+            let width = width.unwrap_or_default();
+            let narrower = TWELFTHS.iter().map(|part| width * part / 12 / WIDTH_STEP * WIDTH_STEP);
+            narrower.filter(|&narrower| narrower > 0).collect()
+        };
+        let sizes = OfferedSizes {
+            layers: smaller(self.layers.clone().unwrap_or_else(own_layers), Some(layers)),
+            heads: smaller(self.heads.clone().unwrap_or_default(), heads),
+            widths: smaller(self.ffn.clone().unwrap_or_else(own_widths), width),
+        };
+        let nothing = ShapeRequest {
+            layers: Layers::All,
+            heads: None,
+            ffn: None,
+            uneven: false,
+            importance: Importance::Obs,
+            repair: Repair::Solve,
+        };
+        let of_layers = sizes.layers.iter().map(|&kept| Layers::ByDivergence(kept));
+        let requests = of_layers
+            .map(|layers| ShapeRequest { layers, ..nothing.clone() })
+            .chain(sizes.heads.iter().map(|&kept| ShapeRequest { heads: Some(kept), ..nothing.clone() }))
+            .chain(sizes.widths.iter().map(|&kept| ShapeRequest { ffn: Some(kept), ..nothing.clone() }));
+        for request in requests {
+            request.check(spec)?;
+        }
+        Ok(sizes)
+    }
+
+    /// Sizes of vocabularies that are offered to a model of so many tokens.
+    pub(crate) fn vocabularies(&self, size: usize) -> Vec<usize> {
+        let own = || VOCABULARY_DIVISORS.map(|part| size / part).to_vec();
+        smaller(self.vocabulary.clone().unwrap_or_else(own), Some(size))
+    }
+
+    /// The options of matrices that are offered.
+    ///
+    /// # Errors
+    /// If a pattern is none or names no matrix, a type is unknown, or a matrix is left without any type that is legal for its rows.
+    pub(crate) fn options(
+        &self,
+        checkpoint: &Checkpoint,
+        options: &[MatrixOptions],
+    ) -> Result<Vec<MatrixOptions>, PlansError> {
+        let table = checkpoint.spec.family.table();
+        let mut options = options.to_vec();
+        let rules = self.types.iter().map(Rule::new).collect::<Result<Vec<_>, _>>()?;
+        let mut is_used = vec![false; rules.len()];
+        for matrix in &mut options {
+            let name = table.gguf_name(matrix.id).unwrap_or_default();
+            let Some(index) = rules.iter().position(|rule| rule.pattern.is_match(&name)) else { continue };
+            is_used[index] = true;
+            let legal: Vec<&str> = matrix.choices.iter().map(|choice| choice.tensor_type.name()).collect();
+            let legal = legal.join(", ");
+            matrix.choices.retain(|choice| rules[index].types.contains(&choice.tensor_type));
+            if matrix.choices.is_empty() {
+                let types = self.types[index].types.join(", ");
+                return Err(PlansError::NoTypeLeft { tensor: name, types, legal });
+            }
+        }
+        match is_used.iter().position(|is_used| !is_used) {
+            Some(unused) => Err(PlansError::NamesNoMatrix { pattern: self.types[unused].tensors.clone() }),
+            None => Ok(options),
+        }
+    }
+}
+
+/// Offered types, understood.
+struct Rule {
+    pattern: Regex,
+    types: Vec<TensorType>,
+}
+
+impl Rule {
+    fn new(offered: &OfferedTypes) -> Result<Self, PlansError> {
+        let pattern = &offered.tensors;
+        let compiled = Regex::new(pattern)
+            .map_err(|error| PlansError::NoPattern { pattern: pattern.clone(), reason: error.to_string() })?;
+        let known = |name: &String| {
+            TensorType::from_name(name).ok_or_else(|| PlansError::UnknownType { found: name.clone() })
+        };
+        Ok(Self { pattern: compiled, types: offered.types.iter().map(known).collect::<Result<_, _>>()? })
+    }
+}
+
+/// From the largest to the smallest, without what the model has itself.
+fn smaller(mut sizes: Vec<usize>, own: Option<usize>) -> Vec<usize> {
+    sizes.retain(|&size| Some(size) != own);
+    sizes.sort_unstable_by(|a, b| b.cmp(a));
+    sizes.dedup();
+    sizes
+}
+
+#[cfg(test)]
+mod tests {
+    use secateur_compress::allocation::Choice;
+    use secateur_model::stored::FileBytes;
+    use secateur_model::{Role, TensorId, demo};
+
+    use super::*;
+
+    fn demo() -> Checkpoint {
+        Checkpoint::from_gguf_bytes(demo::NAME, FileBytes::Static(demo::GGUF)).unwrap()
+    }
+
+    fn offer(text: &[(&str, &[&str])]) -> Offer {
+        let types = text.iter().map(|(tensors, types)| OfferedTypes {
+            tensors: (*tensors).to_owned(),
+            types: types.iter().map(|name| (*name).to_owned()).collect(),
+        });
+        Offer { types: types.collect(), ..Offer::default() }
+    }
+
+    #[test]
+    fn lists_stand_beside_what_the_model_has() {
+        let spec = demo().spec;
+        let (layers, width) = (spec.layers.len(), spec.layers[0].gated().unwrap().width);
+        let offer = Offer { layers: Some(vec![2, layers, 3]), ffn: Some(Vec::new()), ..Offer::default() };
+        let sizes = offer.sizes(&spec).unwrap();
+        assert_eq!(sizes, OfferedSizes { layers: vec![3, 2], heads: Vec::new(), widths: Vec::new() });
+        let own = Offer::default().sizes(&spec).unwrap();
+        assert!(own.widths.iter().all(|&narrower| narrower < width) && !own.widths.is_empty());
+        assert_eq!(Offer::default().vocabularies(4800), [2400, 1600, 1200, 800, 600]);
+    }
+
+    #[test]
+    fn what_the_model_cannot_have_is_refused() {
+        let spec = demo().spec;
+        let refused = |offer: Offer| assert!(offer.sizes(&spec).is_err(), "{offer:?}");
+        refused(Offer { layers: Some(vec![spec.layers.len() + 1]), ..Offer::default() });
+        refused(Offer { heads: Some(vec![0]), ..Offer::default() });
+        refused(Offer { ffn: Some(vec![1 << 20]), ..Offer::default() });
+    }
+
+    #[test]
+    fn matrices_keep_the_types_that_are_offered() {
+        let demo = demo();
+        let choice = |tensor_type| Choice { tensor_type, bytes: 1, damage: 0.0 };
+        let types = [TensorType::Q4_0, TensorType::Q8_0, TensorType::Q5_0];
+        let ids = [TensorId::global(Role::TokenEmbedding), TensorId::in_layer(0, Role::FfnUp)];
+        let options = ids.map(|id| MatrixOptions { id, choices: types.map(choice).to_vec() });
+        let left = |offer: &Offer| -> Result<Vec<Vec<TensorType>>, PlansError> {
+            let options = offer.options(&demo, &options)?;
+            let types =
+                |matrix: &MatrixOptions| matrix.choices.iter().map(|choice| choice.tensor_type).collect();
+            Ok(options.iter().map(types).collect())
+        };
+        let of = offer(&[("token_embd", &["q8_0", "q5_0"]), ("", &["q4_0"])]);
+        assert_eq!(left(&of).unwrap(), [types[1..].to_vec(), vec![TensorType::Q4_0]]);
+        let error = |of: &[(&str, &[&str])]| left(&offer(of)).unwrap_err().to_string();
+        assert!(error(&[("attn_z", &["q8_0"])]).contains("attn_z"));
+        assert!(error(&[("(", &["q8_0"])]).contains("regular expression"));
+        assert!(error(&[("ffn", &["q9"])]).contains("q9"));
+        assert!(error(&[("ffn", &["q6_k"])]).contains("q4_0, q8_0, q5_0"));
+    }
+}

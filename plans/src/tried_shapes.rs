@@ -1,0 +1,114 @@
+//! The smaller shapes of a model that are offered, and what each loses without repair.
+
+use secateur_compress::CompressError;
+use secateur_compress::progress::Progress;
+use secateur_compress::shape::{
+    Importance, Layers, ShapeRequest, choose_shape, choose_widths, drop_by_divergence,
+};
+use secateur_compress::statistics::{Statistics, keep, read_kept};
+use secateur_model::Checkpoint;
+use secateur_model::shape::{KeptLayer, Repair, ShapePlan};
+use serde::{Deserialize, Serialize};
+
+use crate::offer::OfferedSizes;
+use crate::yardstick::Yardstick;
+
+/// Shapes of a model, what each loses without repair, and what both come from: kept with the statistics.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TriedShapes {
+    /// The version of this record: 2.
+    schema: u32,
+    /// Of the statistics.
+    calibration: String,
+    offered: OfferedSizes,
+    pub plans: Vec<ShapePlan>,
+    /// The divergence from the whole model on one sequence, in nats per token.
+    pub losses: Vec<f64>,
+}
+
+impl TriedShapes {
+    /// Every number of layers with every width and every number of heads but the model's own, as an earlier run has kept them, or chosen and held
+    /// against the yardstick.
+    pub fn new(
+        whole: &Checkpoint,
+        statistics: &Statistics,
+        offered: OfferedSizes,
+        yardstick: &Yardstick,
+        progress: &dyn Progress,
+    ) -> Result<Self, CompressError> {
+        let path = statistics.folder().join("shapes.json");
+        let calibration = statistics.fingerprint();
+        let kept: Option<Self> = read_kept(&path);
+        let is_same =
+            |tried: &Self| tried.schema == 2 && tried.calibration == calibration && tried.offered == offered;
+        if let Some(tried) = kept.filter(is_same) {
+            return Ok(tried);
+        }
+        let plans = plans(whole, statistics, &offered, progress)?;
+        progress.begin("trying shapes", plans.len() as u64);
+        let mut losses = Vec::with_capacity(plans.len());
+        for plan in &plans {
+            progress.check()?;
+            let bare = whole.clone().with_shape(plan, None)?;
+            losses.push(yardstick.divergences(&bare, 0..1)?.iter().sum());
+            progress.advance(1);
+        }
+        let tried = Self { schema: 2, calibration, offered, plans, losses };
+        keep(&path, &tried)?;
+        Ok(tried)
+    }
+}
+
+fn plans(
+    whole: &Checkpoint,
+    statistics: &Statistics,
+    offered: &OfferedSizes,
+    progress: &dyn Progress,
+) -> Result<Vec<ShapePlan>, CompressError> {
+    let of = whole.spec.layers.len();
+    let uncut: Vec<KeptLayer> = (0..of).map(KeptLayer::whole).collect();
+    let mut of_heads = vec![uncut.clone()];
+    for &heads in &offered.heads {
+        let request = ShapeRequest {
+            layers: Layers::All,
+            heads: Some(heads),
+            ffn: None,
+            uneven: false,
+            importance: Importance::Obs,
+            repair: Repair::Solve,
+        };
+        of_heads.push(choose_shape(whole, statistics, &request, 0, progress)?.layers);
+    }
+    let mut of_widths = vec![uncut];
+    if !offered.widths.is_empty() {
+        let chosen = choose_widths(whole, statistics, &offered.widths, progress)?;
+        of_widths.extend(chosen.into_iter().map(|plan| plan.layers));
+    }
+    let fewest = offered.layers.iter().copied().min().unwrap_or(of);
+    let order = if fewest < of {
+        drop_by_divergence(whole, fewest, statistics.sequences(), progress)?
+    } else {
+        Vec::new()
+    };
+    let mut plans = Vec::new();
+    for kept in std::iter::once(&of).chain(&offered.layers) {
+        for heads in &of_heads {
+            for widths in &of_widths {
+                let stays = |layer: &KeptLayer| !order[..of - kept].contains(&layer.layer);
+                let layers =
+                    heads.iter().zip(widths).filter(|(layer, _)| stays(layer)).map(|(of_heads, of_width)| {
+                        KeptLayer {
+                            layer: of_heads.layer,
+                            kv_heads: of_heads.kv_heads.clone(),
+                            ffn: of_width.ffn.clone(),
+                        }
+                    });
+                plans.push(ShapePlan { of, layers: layers.collect(), repair: Repair::Solve });
+            }
+        }
+    }
+    // the first of all is the model as it is
+    plans.remove(0);
+    Ok(plans)
+}
