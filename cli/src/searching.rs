@@ -11,7 +11,7 @@ use secateur_search::{Candidate, Stopped, Surrogate as _};
 
 use crate::arguments::{EffortArguments, StageArgument};
 use crate::cache;
-use crate::commands::whatif::{load_profiles, runtime_of};
+use crate::commands::whatif::{USUAL_PROMPT, load_profiles, runtime_of};
 use crate::console::{Bar, SearchProgress};
 use crate::space_file::read_space;
 
@@ -44,6 +44,7 @@ pub struct AskedOfPlan<'a> {
     pub max_size: Option<ByteSize>,
     pub max_memory: Option<ByteSize>,
     pub min_decode: Option<f64>,
+    pub min_prefill: Option<f64>,
     pub context: usize,
 }
 
@@ -69,11 +70,16 @@ impl Target {
             Vec::new()
         };
         let bytes = |size: Option<ByteSize>| size.map(|ByteSize(bytes)| bytes);
-        let limits =
-            Limits { size: bytes(asked.max_size), memory: bytes(asked.max_memory), decode: asked.min_decode };
+        let limits = Limits {
+            size: bytes(asked.max_size),
+            memory: bytes(asked.max_memory),
+            decode: asked.min_decode,
+            prefill: asked.min_prefill,
+        };
+        let prompt = USUAL_PROMPT.min(asked.context);
         let devices = load_profiles(asked.profiles)?
             .iter()
-            .map(|profile| Ok(Device::new(profile, runtime_of(profile, None)?, asked.context)))
+            .map(|profile| Ok(Device::new(profile, runtime_of(profile, None)?, asked.context, prompt)))
             .collect::<anyhow::Result<Vec<_>>>()?;
         let effort = Effort {
             preset: arguments.search.preset(),
@@ -119,15 +125,16 @@ fn record(plans: &Plans, searched: &Searched) -> SearchRecord {
     };
     SearchRecord {
         schema: 1,
-        source: chosen.plan.source.clone(),
-        asked: chosen.plan.asked.clone(),
+        source: plans.subject().whole.name(),
+        asked: plans.subject().intent.asked.clone(),
         quantities: plans.predictor().quantities().to_vec(),
-        chosen: row(plans, &chosen.candidate),
+        chosen: row(plans, chosen),
         finalists: Vec::new(),
         front: outcome.front.iter().map(|candidate| row(plans, candidate)).collect(),
         history: outcome.history.iter().map(step).collect(),
         evaluations: outcome.evaluations,
-        gguf_bytes: chosen.plan.gguf_bytes,
+        // predicted to the byte
+        gguf_bytes: chosen.costs[0] as u64,
         stopped: match outcome.stopped {
             Stopped::Limit => "the limit was reached",
             Stopped::Settled => "nothing better came",

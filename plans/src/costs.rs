@@ -2,7 +2,7 @@
 
 use secateur_model::{ModelSpec, Role, TensorId, TensorType};
 use secateur_profiles::WeightFormat;
-use secateur_profiles::cost::{CacheType, Machine, MemoryUse, Workload, decode};
+use secateur_profiles::cost::{BATCH, CacheType, Machine, MemoryUse, Workload, decode, prefill};
 use secateur_profiles::estimate::machine;
 use secateur_profiles::profile::{Hardware, Profile, Runtime};
 
@@ -15,6 +15,8 @@ pub struct Limits {
     pub memory: Option<u64>,
     /// Decoded tokens per second.
     pub decode: Option<f64>,
+    /// Tokens of a prompt per second.
+    pub prefill: Option<f64>,
 }
 
 /// A device to fit.
@@ -26,59 +28,71 @@ pub struct Device {
     runtime: Runtime,
     machine: Machine,
     context: usize,
+    prompt: usize,
 }
+
+/// Costs on a device, all but the first in microseconds.
+const COSTS: [&str; Device::COSTS] =
+    ["bytes of memory", "microseconds per token", "microseconds per token of a prompt"];
 
 const GIB: f64 = 1_073_741_824.0;
 const MIB: f64 = 1_048_576.0;
 
 impl Device {
-    /// A profile's runtime, used up to a context of so many tokens.
-    pub fn new(profile: &Profile, runtime: &Runtime, context: usize) -> Self {
+    /// How many costs there are.
+    pub(crate) const COSTS: usize = 3;
+
+    /// A profile's runtime, used up to a context of so many tokens, with prompts of so many.
+    pub fn new(profile: &Profile, runtime: &Runtime, context: usize, prompt: usize) -> Self {
         Self {
             name: profile.id.clone(),
             hardware: profile.hardware.clone(),
             runtime: runtime.clone(),
             machine: machine(&profile.hardware, runtime, None),
             context,
+            prompt,
         }
     }
 
-    /// Names of its two costs.
-    pub(crate) fn quantities(&self) -> [String; 2] {
-        [format!("bytes of memory on {}", self.name), format!("microseconds per token on {}", self.name)]
+    /// Names of its costs.
+    pub(crate) fn quantities(&self) -> [String; Self::COSTS] {
+        COSTS.map(|cost| format!("{cost} on {}", self.name))
     }
 
     /// Their limits.
-    pub(crate) fn limits(&self, limits: &Limits) -> [Option<f64>; 2] {
+    pub(crate) fn limits(&self, limits: &Limits) -> [Option<f64>; Self::COSTS] {
         let usable = self.hardware.usable_memory.value * GIB;
         let memory = limits.memory.map_or(usable, |asked| usable.min(asked as f64));
-        [Some(memory), limits.decode.map(|tokens| 1e6 / tokens)]
+        let time = |tokens: Option<f64>| tokens.map(|per_second| 1e6 / per_second);
+        [Some(memory), time(limits.decode), time(limits.prefill)]
     }
 
-    /// What a shape costs before any matrix is counted, `rest` bytes of its file being no matrices: memory, microseconds.
-    pub(crate) fn base(&self, spec: &ModelSpec, rest: u64) -> [f64; 2] {
+    /// What a shape costs before any matrix is counted, `rest` bytes of its file being no matrices.
+    pub(crate) fn base(&self, spec: &ModelSpec, rest: u64) -> [f64; Self::COSTS] {
         let nothing = Workload::new(spec, &[], rest);
         let own = self.runtime.own_memory.value * MIB;
         let in_memory = self.runtime.weights_in_memory.value;
         let memory = MemoryUse::new(&nothing, self.context, CacheType::F16, in_memory, own, 0.0).total();
         let time = decode(&self.machine, &nothing, self.context as f64 / 2.0, CacheType::F16).total();
-        [memory, time * 1e6]
+        let of_prompt = prefill(&self.machine, &nothing, self.prompt as f64, 0.0).total();
+        [memory, time * 1e6, of_prompt * 1e6]
     }
 
-    /// What a matrix adds that takes `bytes` of the file, padding included: memory, microseconds.
+    /// What a matrix adds that takes `bytes` of the file, padding included. A prompt is thought to wait for arithmetic and not for weights, which are
+    /// read once for many tokens.
     pub(crate) fn matrix(
         &self,
         spec: &ModelSpec,
         id: TensorId,
         tensor_type: TensorType,
         bytes: u64,
-    ) -> [f64; 2] {
+    ) -> [f64; Self::COSTS] {
         let mut memory = bytes as f64 * self.runtime.weights_in_memory.value;
         let format: WeightFormat = tensor_type.into();
         if id.role == Role::TokenEmbedding {
             // one of its own is looked up, not multiplied by
             if !spec.tied_embeddings {
-                return [memory, 0.0];
+                return [memory, 0.0, 0.0];
             }
             // both is done with a tied one, and where the kernels want another order it stands in memory twice
             if self.runtime.repacks.contains(&format) {
@@ -90,6 +104,14 @@ impl Device {
         let read = weights * tensor_type.bits_per_weight() / 8.0;
         let reading = read / self.machine.bandwidth;
         let unpacking = weights * self.machine.decode[format.index()];
-        [memory, reading.max(unpacking) * 1e6]
+        let time = reading.max(unpacking);
+        let of_prompt = if id.layer.is_some() {
+            2.0 * weights * self.machine.prefill[format.index()]
+        } else {
+            // for the last token of each batch
+            let prompt = self.prompt.max(1) as f64;
+            time * (prompt / BATCH).ceil() / prompt
+        };
+        [memory, time * 1e6, of_prompt * 1e6]
     }
 }

@@ -81,7 +81,11 @@ impl Plans<'_> {
         Candidate { genome, predicted: damage, expected: damage, costs, measured }
     }
 
-    pub(crate) fn finalist(&self, candidate: Candidate) -> Result<Finalist, CompressError> {
+    /// What it takes to carry out a plan.
+    ///
+    /// # Errors
+    /// As [`model`](Self::model) and [`plan`](Self::plan).
+    pub fn finalist(&self, candidate: Candidate) -> Result<Finalist, CompressError> {
         let genome = &candidate.genome;
         let (plan, model, parent) = (self.plan(genome)?, self.model(genome)?, self.parent(genome)?);
         Ok(Finalist { candidate, plan, model, parent })

@@ -86,7 +86,7 @@ impl<'a> Plans<'a> {
         cache: &Path,
         progress: &dyn Progress,
     ) -> Result<Self, PlansError> {
-        let most = (Costs::MOST - 1) / 2;
+        let most = (Costs::MOST - 1) / Device::COSTS;
         if devices.len() > most {
             return Err(PlansError::TooManyDevices { found: devices.len(), most });
         }
@@ -109,6 +109,11 @@ impl<'a> Plans<'a> {
         let rounded = RoundedMatrices::new(subject);
         let devices = devices.to_vec();
         Ok(Self { subject, shapes, vocabularies, bodies, choices, devices, sequences, predictor, rounded })
+    }
+
+    /// What is to be cut, and what is known of it.
+    pub fn subject(&self) -> Subject<'a> {
+        self.subject
     }
 
     /// What can be chosen: the shape, the vocabulary, then the type of every matrix.

@@ -6,13 +6,12 @@ use secateur_compress::CompressError;
 use secateur_compress::allocation::MatrixOptions;
 use secateur_compress::statistics::sequences_fingerprint;
 use secateur_search::{
-    Damage, Genome, Limit, Measured, Outcome, Preset, Progress, Search, SearchError, Stopped, Study,
-    StudyError, Surrogate as _,
+    Candidate, Damage, Genome, Limit, Measured, Outcome, Preset, Progress, Search, SearchError, Stopped,
+    Study, StudyError, Surrogate as _,
 };
 
 use crate::costs::Limits;
 use crate::error::PlansError;
-use crate::finals::Finalist;
 use crate::measure::Measurer;
 use crate::plans::Plans;
 use crate::predict::Predictor;
@@ -39,9 +38,9 @@ pub struct Effort {
 /// What was found.
 pub struct Searched {
     /// The plan to take if none is rounded to see.
-    pub chosen: Finalist,
+    pub chosen: Candidate,
     /// Plans that may turn out better once they are written.
-    pub rivals: Vec<Finalist>,
+    pub rivals: Vec<Candidate>,
     /// All that the search found.
     pub outcome: Outcome,
     /// Lines of the study that were damaged and left out.
@@ -83,9 +82,7 @@ impl Plans<'_> {
             let chunks: usize = study.all().iter().map(|(_, values)| values.len()).sum();
             answered.outcome(chunks as f64 / self.sequences().len().max(1) as f64)
         };
-        let (first, rivals) = self.finalists(&outcome.chosen, &study, &budgets, limits.size, effort.rivals);
-        let chosen = self.finalist(first)?;
-        let rivals = rivals.into_iter().map(|rival| self.finalist(rival)).collect::<Result<_, _>>()?;
+        let (chosen, rivals) = self.finalists(&outcome.chosen, &study, &budgets, limits.size, effort.rivals);
         Ok(Searched { chosen, rivals, damaged: study.damaged(), outcome })
     }
 

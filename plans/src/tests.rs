@@ -25,6 +25,7 @@ use crate::space::{Choices, MATRICES, SHAPE, VOCABULARY};
 use crate::{Device, Limits, Measurer, Offer, Plans, PlansError, Stages, Subject};
 
 const CONTEXT: usize = 512;
+const PROMPT: usize = 256;
 
 /// Lets a test look at all plans of the demo model for some devices.
 fn with_plans(devices: &[Device], test: impl FnOnce(Result<Plans, PlansError>)) {
@@ -59,7 +60,7 @@ fn with_plans_for(devices: &[Device], vocabulary: &[Text], test: impl FnOnce(Res
 
 fn device(name: &str) -> Device {
     let profile = library::find(name).unwrap();
-    Device::new(&profile, profile.runtime(None).unwrap(), CONTEXT)
+    Device::new(&profile, profile.runtime(None).unwrap(), CONTEXT, PROMPT)
 }
 
 /// Random plans, so many of each shape.
@@ -161,13 +162,20 @@ fn costs_on_devices_are_what_the_whole_plan_is_estimated_at() {
             let predicted = plans.predictor().predict(&genome);
             let (plan, spec) = (plans.plan(&genome).unwrap(), &plans.model(&genome).unwrap().spec);
             let workload = Workload::new(spec, &plan.tensors, plan.gguf_bytes);
-            let usage =
-                Usage { context: CONTEXT, prompt: 256, cache: CacheType::F16, threads: None, loaded: false };
+            let usage = Usage {
+                context: CONTEXT,
+                prompt: PROMPT,
+                cache: CacheType::F16,
+                threads: None,
+                loaded: false,
+            };
             for (index, name) in names.iter().enumerate() {
                 let profile = library::find(name).unwrap();
                 let estimate = estimate(&profile, profile.runtime(None).unwrap(), &workload, &usage);
-                assert_close(predicted.costs[1 + 2 * index], estimate.memory.total(), name);
-                assert_close(1e6 / predicted.costs[2 + 2 * index], estimate.decode, name);
+                let costs = &predicted.costs[1 + 3 * index..];
+                assert_close(costs[0], estimate.memory.total(), name);
+                assert_close(1e6 / costs[1], estimate.decode, name);
+                assert_close(1e6 / costs[2], estimate.prefill, name);
             }
         }
     });
@@ -214,10 +222,11 @@ fn what_is_to_be_written_has_its_types_chosen_for_that() {
 fn a_device_sets_limits_of_its_own() {
     with_plans(&[device("apple-m1-pro-cpu")], |plans| {
         let plans = plans.unwrap();
-        let asked = Limits { size: Some(500_000), memory: Some(u64::MAX), decode: Some(50.0) };
+        let asked =
+            Limits { size: Some(500_000), memory: Some(u64::MAX), decode: Some(50.0), prefill: Some(200.0) };
         let usable = library::find("apple-m1-pro-cpu").unwrap().hardware.usable_memory.value;
         let found = plans.budgets(&asked).unwrap();
-        assert_eq!(found.limits(), [500_000.0, usable * 1024.0 * 1024.0 * 1024.0, 20_000.0]);
+        assert_eq!(found.limits(), [500_000.0, usable * 1024.0 * 1024.0 * 1024.0, 20_000.0, 5_000.0]);
         let limits = Limits { memory: Some(1_000_000), ..Limits::default() };
         assert_eq!(plans.budgets(&limits).unwrap().limits()[1], 1e6);
     });

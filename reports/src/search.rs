@@ -155,5 +155,8 @@ impl FinalistRow {
 
 /// A short name of a cost.
 fn heading(quantity: &str) -> String {
-    quantity.replace("bytes of memory on", "memory").replace("microseconds per token on", "tokens/s")
+    quantity
+        .replace("bytes of memory on", "memory")
+        .replace("microseconds per token of a prompt on", "prompt tokens/s")
+        .replace("microseconds per token on", "tokens/s")
 }

@@ -13,7 +13,7 @@ pub struct Costs {
 
 impl Costs {
     /// So many quantities at most.
-    pub const MOST: usize = 8;
+    pub const MOST: usize = 10;
 
     /// # Panics
     /// More than [`Costs::MOST`] quantities: a surrogate is written with fewer.

@@ -126,7 +126,11 @@ fn a_study_answers_again_and_bad_lines_are_left_out() {
 
     // another limit is answered by what is there
     let before = fs::read(study(cache)).unwrap();
+    let repaired = || fs::read_dir(cache.join("repaired")).map(Iterator::count).unwrap_or_default();
+    let made = repaired();
     let other = search(cache, &["--max-size", "620kB", "--evaluations", "0"]);
+    search(cache, &["--max-size", "480kB", "--evaluations", "0"]);
+    assert_eq!(repaired(), made, "nothing is repaired for an answer");
     assert!(other["chosen"]["costs"][0].as_f64().unwrap() <= 620_000.0);
     assert!(other["chosen"]["expected"].as_f64() < first["chosen"]["expected"].as_f64(), "{other}");
     assert!(other["stopped"].as_str().unwrap().contains("nothing was measured anew"));
@@ -168,7 +172,9 @@ fn a_file_says_what_may_be_chosen() {
     let (cache, space) = (folder.path().join("cache"), folder.path().join("space.yaml"));
     let offers = |text: &str| fs::write(&space, text).unwrap();
     let options = ["--max-size", "560kB", "--evaluations", "4", "--space", space.to_str().unwrap()];
-    offers("layers: []\nffn: [160]\ntypes:\n  - {tensors: token_embd, types: [q8_0]}\n  - {tensors: ffn, types: [iq4_nl, q5_0]}\n");
+    offers(
+        "layers: []\nffn: [160]\ntypes:\n  - {tensors: token_embd, types: [q8_0]}\n  - {tensors: ffn, types: [iq4_nl, q5_0]}\n",
+    );
     let record = search(&cache, &options);
     for plan in record["front"].as_array().unwrap().iter().chain([&record["chosen"]]) {
         let shape = plan["shape"].as_str().unwrap();
@@ -190,7 +196,9 @@ fn a_file_says_what_may_be_chosen() {
         offers(text);
         let ran = run(&cache, &[&["search", "demo"], &DEVICE[..], &options, more].concat());
         assert_eq!(ran.code, 2, "{}", ran.stderr);
-        words.iter().for_each(|word| assert!(ran.stderr.contains(word), "`{word}` is not in: {}", ran.stderr));
+        words
+            .iter()
+            .for_each(|word| assert!(ran.stderr.contains(word), "`{word}` is not in: {}", ran.stderr));
     };
     refused("layers: [99]\n", &[], &["99"]);
     refused("depth: [2]\n", &[], &["space.yaml", "depth"]);
@@ -218,6 +226,7 @@ fn what_no_plan_reaches_is_told_with_the_nearest() {
     };
     refused(&["--max-size", "100kB"], 1, &["bytes of model.gguf", "100000 are allowed"]);
     refused(&["--min-decode", "1000000"], 1, &["microseconds per token on raspberry-pi-5-8gb", "nearest"]);
+    refused(&["--min-prefill", "1000000"], 1, &["microseconds per token of a prompt on raspberry-pi-5-8gb"]);
     refused(&["--max-size", "600kB", "--ffn", "128"], 2, &["--ffn", "leave it out"]);
     refused(&["--max-size", "600kB", "--rounding", "rtn"], 2, &["full rounding, not rtn"]);
     refused(&["--max-size", "600kB", "--time", "soon"], 2, &["90s, 10m or 1h"]);

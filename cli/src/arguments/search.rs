@@ -32,6 +32,9 @@ pub struct SearchArguments {
     /// Fewest decoded tokens per second
     #[arg(long, value_name = "SPEED", requires = "profiles", value_parser = positive)]
     pub min_decode: Option<f64>,
+    /// Fewest prompt tokens per second
+    #[arg(long, value_name = "SPEED", requires = "profiles", value_parser = positive)]
+    pub min_prefill: Option<f64>,
     #[command(flatten)]
     pub effort: EffortArguments,
     /// A text file, or a folder of .txt and .md files, to calibrate and measure on; may be repeated [default: a mixed text in the program]

@@ -17,6 +17,7 @@ pub fn run(arguments: &SearchArguments, seed: u64, console: &Console) -> anyhow:
         max_size: arguments.max_size,
         max_memory: arguments.max_memory,
         min_decode: arguments.min_decode,
+        min_prefill: arguments.min_prefill,
         context: arguments.effort.context.min(whole.spec.context_length),
     };
     let target = Target::new(&asked, &arguments.effort, &arguments.texts, seed)?;

@@ -10,6 +10,7 @@ use secateur_compress::vocabulary::{VocabularyError, respell};
 use secateur_model::{Checkpoint, Rounding};
 use secateur_plans::{Finalist, Subject};
 use secateur_reports::compression::SmallerVocabulary;
+use secateur_search::Candidate;
 
 use super::calibrated::{Known, Prepared, know, search_intent};
 use super::finals::{Contender, best};
@@ -42,6 +43,7 @@ fn asked<'a>(arguments: &'a CompressArguments, checkpoint: &Checkpoint) -> Asked
         max_size: arguments.max_size,
         max_memory: gates.max_memory,
         min_decode: gates.min_decode,
+        min_prefill: gates.min_prefill,
         context: arguments.effort.context.min(checkpoint.spec.context_length),
     }
 }
@@ -75,7 +77,8 @@ pub fn search_plan(
     let subject = Subject { whole: checkpoint, statistics, knowledge, intent: &intent, stages };
     let plans = target.plans(subject, progress)?;
     let Found { searched, mut record } = target.search(&plans, progress)?;
-    let contender = |finalist: Finalist| contender(checkpoint, finalist, &known, &held_out);
+    let contender =
+        |candidate: Candidate| contender(checkpoint, plans.finalist(candidate)?, &known, &held_out);
     let first = contender(searched.chosen)?;
     let is_written = arguments.out.is_some() && !arguments.dry_run;
     let (Contender { finalist, prepared }, rounded) =
