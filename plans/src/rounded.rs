@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use secateur_compress::CompressError;
+use secateur_compress::rounding::USUAL_DAMPING;
 use secateur_model::{Checkpoint, TensorId, TensorType};
 use secateur_quantize::feedback::{Problem, round_matrix};
 
 use crate::shapes::Shape;
 use crate::{Subject, moments};
-
-/// Added to the diagonal of second moments, relative to its mean, as when matrices are written.
-const DAMPING: f64 = 0.01;
 
 /// Of which shape, which matrix, in what type.
 type Key = (usize, TensorId, TensorType);
@@ -37,7 +35,7 @@ impl<'a> RoundedMatrices<'a> {
         let values = rows.read_all()?;
         let name = || model.spec.family.table().gguf_name(id).unwrap_or_default();
         let second = moments::in_shape(self.subject.statistics, self.subject.knowledge, shape, id)?;
-        let problem = Problem::new(&second, rows.row_len(), DAMPING)
+        let problem = Problem::new(&second, rows.row_len(), USUAL_DAMPING)
             .map_err(|source| CompressError::Moments { tensor: name(), source })?;
         let bytes: Arc<[u8]> = round_matrix(tensor_type, &values, &problem, 0)
             .map_err(|source| CompressError::Quantize { tensor: name(), source })?

@@ -15,6 +15,8 @@ pub struct Chart {
     pub y: String,
     /// The lines.
     pub series: Vec<Series>,
+    /// Whether the points of a line are joined; else they are a cloud.
+    pub joined: bool,
 }
 
 /// One line.
@@ -121,16 +123,23 @@ impl Chart {
                     (left + self.along(*x, most_x) * plot_width, top + (1.0 - y / most_y) * plot_height)
                 })
                 .collect();
-            let points = places.iter().map(|(x, y)| format!("{x:.1},{y:.1}"));
             for (x, y) in &places {
                 let _ = writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\" fill=\"{colour}\"/>");
             }
             let y = 400.0 + 18.0 * index as f64;
+            let in_legend = if self.joined {
+                let points: Vec<String> = places.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+                format!(
+                    "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\" points=\"{}\"/>\
+                     <path d=\"M{left} {y}h20\" stroke=\"{colour}\" stroke-width=\"2\"/>",
+                    points.join(" ")
+                )
+            } else {
+                format!("<circle cx=\"{:.1}\" cy=\"{y:.1}\" r=\"3.5\" fill=\"{colour}\"/>", left + 10.0)
+            };
             let _ = writeln!(
                 svg,
-                "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\" points=\"{}\"/>\
-                 <path d=\"M{left} {y}h20\" stroke=\"{colour}\" stroke-width=\"2\"/><text x=\"{}\" y=\"{}\">{}</text>",
-                points.collect::<Vec<_>>().join(" "),
+                "{in_legend}<text x=\"{}\" y=\"{}\">{}</text>",
                 left + 26.0,
                 y + 4.0,
                 escaped(&series.name)
@@ -163,6 +172,7 @@ mod tests {
             start: 0.0,
             y: "tokens/s".into(),
             series: vec![Series { name: "board".into(), points }],
+            joined: true,
         }
     }
 
@@ -184,5 +194,9 @@ mod tests {
     fn svg_escapes_names_and_has_a_line_for_each_series() {
         let svg = chart().svg();
         assert!(svg.contains("a &lt; b") && svg.matches("<polyline").count() == 1);
+        let cloud = Chart { joined: false, ..chart() }.svg();
+        // a dot more in the legend
+        assert_eq!(cloud.matches("<circle").count(), svg.matches("<circle").count() + 1);
+        assert!(!cloud.contains("<polyline"));
     }
 }

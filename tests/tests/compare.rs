@@ -157,7 +157,11 @@ fn devices_are_columns_and_charts_are_drawn() {
     let figure = &row(&comparison, &small)["figures"][decode];
     assert_eq!(figure["value"], whatif["rows"][0]["decode_tokens_per_second"]);
     assert_eq!(figure["basis"], "estimated");
-    assert_eq!(fs::read_to_string(chart).unwrap().matches("<circle").count(), 2);
+    assert_eq!(
+        fs::read_to_string(chart).unwrap().matches("<circle").count(),
+        4,
+        "a dot for each, and in the legend"
+    );
 }
 
 #[test]

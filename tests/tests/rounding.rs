@@ -117,6 +117,20 @@ fn the_same_bytes_for_any_number_of_threads() {
 }
 
 #[test]
+fn too_little_text_for_full_rounding_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = |rounding: &str| {
+        let out = folder.path().join(rounding);
+        let options = ["compress", "demo", "--type", "iq4_nl", "--tokens", "2048", "--rounding", rounding];
+        let ran = secateur(folder.path(), &[&options[..], &["--out", path(&out)]].concat());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        ran.stderr.contains("give it more text")
+    };
+    assert!(told("full"));
+    assert!(!told("gptq"));
+}
+
+#[test]
 fn a_run_that_was_killed_ends_with_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let model = fixture(SMOLLM2);

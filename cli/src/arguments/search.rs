@@ -61,7 +61,7 @@ pub struct EffortArguments {
     /// How hard to search
     #[arg(long, value_name = "PRESET", value_enum, default_value_t)]
     pub search: PresetArgument,
-    /// Measure plans for so long, for example 90s or 10m [default: 1m fast, 8m balanced, 60m thorough]
+    /// Measure plans for so long, for example 90s or 10m [default: 1m fast, 5m balanced, 60m thorough]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub time: Option<Duration>,
     /// Measure so many plans instead; 0 asks only what the study already knows
@@ -109,7 +109,7 @@ impl PresetArgument {
     fn minutes(self) -> u64 {
         match self {
             Self::Fast => 1,
-            Self::Balanced => 8,
+            Self::Balanced => 5,
             Self::Thorough => 60,
         }
     }

@@ -352,6 +352,7 @@ fn draw(
         start: 0.0,
         y: "tokens/s".into(),
         series,
+        joined: true,
     };
     let Some(path) = file else {
         console.note(&chart.terminal(72, 16));

@@ -8,6 +8,7 @@ use super::{Choice, MatrixOptions, bytes_in_file, candidates};
 use crate::CompressError;
 use crate::forward::{ForwardError, with_values};
 use crate::gradient::{LayerFactors, OutputFactors};
+use crate::rounding::USUAL_DAMPING;
 use crate::statistics::{InputMoments, Statistics};
 use secateur_quantize::QuantizeError;
 use secateur_quantize::feedback::{Problem, round_matrix};
@@ -17,9 +18,6 @@ const SAMPLED_ROWS: usize = 128;
 
 /// Rows of an embedding: tokens differ more than features do.
 const SAMPLED_TOKENS: usize = 1024;
-
-/// Added to the diagonal of second moments, relative to its mean.
-const DAMPING: f64 = 0.01;
 
 /// The options of the matrices of a layer.
 ///
@@ -125,7 +123,7 @@ fn of_matrix(
 ) -> Result<MatrixOptions, CompressError> {
     let rows = checkpoint.tensor(id)?;
     let width = rows.row_len();
-    let problem = Problem::new(second, width, DAMPING)
+    let problem = Problem::new(second, width, USUAL_DAMPING)
         .map_err(|source| CompressError::Moments { tensor: name_of(checkpoint, id), source })?;
     let sample = read_sample(&rows, &sample(weights, rows.rows(), sampled))?;
     let total: f64 = weights.iter().map(|&weight| f64::from(weight)).sum();

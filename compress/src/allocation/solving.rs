@@ -21,9 +21,9 @@ pub(super) fn after_solving(
 
 /// The part of a matrix's damage in a type that is left when a model of these sizes is rounded by this method.
 ///
-/// Damages are of matrices rounded by themselves. [`Rounding::Full`] solves what reads from a matrix anew, which makes good most of what queries and values
-/// lose, and hardly anything of what an output projection itself does. By how much was measured, one kind of matrix rounded and all others in half precision
-/// (docs/quantize.md has the commands and the table).
+/// Damages are of matrices rounded by themselves. [`Rounding::Full`] solves what reads from a matrix anew, which makes good most of what values lose, and
+/// hardly anything of what an output projection itself does. By how much was measured, where it could be as the step of one kind in a whole model, else by
+/// one kind alone, less what kinds that are rounded together lose less than one by one (docs/quantize.md has commands and tables).
 ///
 /// Where a norm follows the output projections they are solved for something else, and damages stay as they are.
 pub fn left_by_solving(spec: &ModelSpec, rounding: Rounding, role: Role, tensor_type: TensorType) -> f64 {
@@ -31,20 +31,23 @@ pub fn left_by_solving(spec: &ModelSpec, rounding: Rounding, role: Role, tensor_
     if rounding == Rounding::Full && is_known { left_of(role, tensor_type) } else { 1.0 }
 }
 
+/// What a model loses whose kinds of matrices are all rounded, of what the kinds lose alone.
+const TOGETHER: f64 = 0.83;
+
 fn left_of(role: Role, tensor_type: TensorType) -> f64 {
     // where errors are large, attention loses less than their squares say
     let is_coarse = tensor_type == TensorType::MXFP4;
     match role {
-        Role::AttentionQuery if is_coarse => 0.21,
-        Role::AttentionKey if is_coarse => 0.27,
-        Role::AttentionQuery => 0.81,
-        Role::AttentionKey => 0.77,
-        Role::AttentionValue => 0.09,
-        Role::AttentionOutput => 1.67,
-        Role::FfnGate => 1.15,
-        Role::FfnUp => 1.10,
-        Role::FfnDown => 1.34,
-        Role::TokenEmbedding => 1.21,
+        Role::AttentionQuery if is_coarse => 0.20,
+        Role::AttentionKey if is_coarse => 0.25,
+        Role::AttentionQuery => 0.67,
+        Role::AttentionKey => 0.38,
+        Role::AttentionValue => 0.09 * TOGETHER,
+        Role::AttentionOutput => 1.67 * TOGETHER,
+        Role::FfnGate => 1.15 * TOGETHER,
+        Role::FfnUp => 1.10 * TOGETHER,
+        Role::FfnDown => 1.34 * TOGETHER,
+        Role::TokenEmbedding => 1.10,
         _ => 1.0,
     }
 }

@@ -12,6 +12,7 @@ mod weighted;
 
 pub use sequence::Settings;
 pub use store::{Part, RoundedMatrices, RoundedStore, Types, matrices_of};
+pub use target::USUAL_DAMPING;
 pub use weighted::{Importance, round_weighted};
 
 use secateur_model::{Checkpoint, Role, Rounding};

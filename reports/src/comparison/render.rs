@@ -119,6 +119,7 @@ impl Comparison {
             start: 0.8 * least,
             y,
             series,
+            joined: false,
         })
     }
 }

@@ -232,5 +232,6 @@ fn chart(mut stock: Series, mut ours: Series) -> Chart {
         start: (0.9 * smallest).floor(),
         y: String::new(),
         series: vec![stock, ours],
+        joined: true,
     }
 }

@@ -1,12 +1,12 @@
 //! How well plans are predicted, and what searching is worth beside other ways to spend as many measurements:
 //!
 //! ```text
-//! bench-search MODEL --text TEXT --max-size SIZE [--max-size SIZE]... [--plans N] [--seconds S] [--tokens N] [--cache FOLDER]
-//!     [--compare] [--evaluations N] [--seeds N]
+//! bench-search MODEL --text TEXT --max-size SIZE [--max-size SIZE]... [--plans N] [--seconds S] [--sequences N] [--tokens N]
+//!     [--cache FOLDER] [--chart FILE.svg] [--compare] [--evaluations N] [--seeds N]
 //! ```
 //!
 //! Without `--compare`, random plans within the first size, near the best predicted one and far from it, are predicted and then measured until all of
-//! them or the seconds are through: a row each in Markdown, then the rank correlation. With it, each way to find a plan has the same evaluations, sequences
+//! them or the seconds are through, each on so many sequences of the search: a row each in Markdown, then the rank correlation, and a drawing. With it, each way to find a plan has the same evaluations, sequences
 //! and space, and the plans are judged on sequences of the text that neither calibration nor search saw. An evaluation takes 16 sequences of 512 tokens
 //! through the model. `--cache` keeps what can be made again (statistics, repaired shapes) for the next time.
 
@@ -24,6 +24,7 @@ use secateur_compress::statistics::{Place, calibrate, calibration_tokens, read_t
 use secateur_model::{Checkpoint, Rounding};
 use secateur_plans::{Limits, Measurer, Offer, Plans, Stages, Subject};
 use secateur_profiles::ByteSize;
+use secateur_reports::chart::{Chart, Series};
 use secateur_search::baselines::Baseline;
 use secateur_search::{Evaluate as _, Genome, Limit, Preset, Search, Study, Surrogate as _};
 use secateur_tests::random::Random;
@@ -40,6 +41,8 @@ struct Arguments {
     sizes: Vec<u64>,
     plans: usize,
     time: Duration,
+    sequences: Option<usize>,
+    chart: Option<PathBuf>,
     tokens: usize,
     cache: Option<PathBuf>,
     compare: bool,
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
 
 fn arguments() -> Result<Arguments, Failure> {
     let (mut model, mut text, mut cache, mut sizes, mut compare) = (None, None, None, Vec::new(), false);
+    let (mut sequences, mut chart) = (None, None);
     let (mut plans, mut seconds, mut tokens, mut evaluations, mut seeds) = (60, 600, 24_576, 40, 3);
     let mut typed = std::env::args().skip(1);
     while let Some(argument) = typed.next() {
@@ -68,6 +72,8 @@ fn arguments() -> Result<Arguments, Failure> {
             "--max-size" => sizes.push(value()?.parse::<ByteSize>()?.0),
             "--plans" => plans = value()?.parse()?,
             "--seconds" => seconds = value()?.parse()?,
+            "--sequences" => sequences = Some(value()?.parse()?),
+            "--chart" => chart = Some(PathBuf::from(value()?)),
             "--tokens" => tokens = value()?.parse()?,
             "--cache" => cache = Some(PathBuf::from(value()?)),
             "--compare" => compare = true,
@@ -85,6 +91,8 @@ fn arguments() -> Result<Arguments, Failure> {
         sizes,
         plans,
         time: Duration::from_secs(seconds),
+        sequences,
+        chart,
         tokens,
         cache,
         compare,
@@ -128,7 +136,8 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn predict(arguments: &Arguments, plans: &Plans) -> Result<(), Failure> {
     let started = Instant::now();
     let mut pairs = Vec::new();
-    let measurer = Measurer::new(plans, plans.sequences())?;
+    let all = plans.sequences();
+    let measurer = Measurer::new(plans, &all[..arguments.sequences.unwrap_or(all.len()).min(all.len())])?;
     println!("| bytes | shape | predicted | measured |\n|---:|---|---:|---:|");
     for genome in wandering(plans, arguments.sizes[0], arguments.plans)? {
         if started.elapsed() > arguments.time {
@@ -147,6 +156,9 @@ fn predict(arguments: &Arguments, plans: &Plans) -> Result<(), Failure> {
     let whole = plans.describe(&plans.space().genome(vec![0; plans.space().len()])?).body;
     let of_whole = pairs.iter().filter(|(shape, ..)| *shape == whole);
     let of_whole: Vec<_> = of_whole.map(|(_, predicted, measured)| (*predicted, *measured)).collect();
+    if let Some(chart) = &arguments.chart {
+        std::fs::write(chart, drawn(&pairs, &whole).svg())?;
+    }
     println!(
         "\nSpearman's rank correlation: {} on {} plans, {} on the {} of them that keep the shape; {:.0} seconds.",
         told(&all),
@@ -156,6 +168,26 @@ fn predict(arguments: &Arguments, plans: &Plans) -> Result<(), Failure> {
         started.elapsed().as_secs_f64()
     );
     Ok(())
+}
+
+/// A dot for each plan.
+fn drawn(pairs: &[(String, f64, f64)], whole: &str) -> Chart {
+    let of = |name: &str, is_whole: bool| Series {
+        name: name.to_owned(),
+        points: pairs
+            .iter()
+            .filter(|(shape, ..)| (shape == whole) == is_whole)
+            .map(|(_, predicted, measured)| (1e3 * predicted, 1e3 * measured))
+            .collect(),
+    };
+    Chart {
+        title: "Random plans: measured and predicted loss, thousandths of a nat per token".to_owned(),
+        x: "predicted".to_owned(),
+        start: 0.0,
+        y: "measured".to_owned(),
+        series: vec![of("the model's own shape", true), of("smaller shapes", false)],
+        joined: false,
+    }
 }
 
 /// Plans within so many bytes: from the best by types alone, 1, 2, 4 … 256 changes that keep the budget, of any kind of unit as likely as of any other.

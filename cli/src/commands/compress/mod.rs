@@ -94,7 +94,7 @@ pub fn run(arguments: &CompressArguments, seed: u64, console: &Console) -> anyho
             console.document(plan)?;
         }
     }
-    for note in record.notes() {
+    for note in record.notes().into_iter().chain(prepared.warning()) {
         console.note(&note);
     }
     Ok(announce(&checks, console))
