@@ -73,7 +73,7 @@ mod tests {
             [after[0].choices[0].damage, after[1].choices[0].damage]
         };
         let [values, outputs] = damages(&spec, Rounding::Full);
-        assert!(values < 0.1 && outputs > 1.5, "{values} {outputs}");
+        assert!(values < 0.1 && outputs > 1.0, "{values} {outputs}");
         // others solve nothing, and where a norm follows they are solved for something else
         assert_eq!(damages(&spec, Rounding::Gptq), [1.0, 1.0]);
         spec.layers[0].post_norms = true;
