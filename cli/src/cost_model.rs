@@ -158,6 +158,7 @@ impl CostModel {
             }
             (Source::Priced(architecture), choice) => match choice.unwrap_or(plain) {
                 TypeChoice::Uniform(tensor_type) => Ok(architecture.workload(tensor_type)),
+                TypeChoice::Source => Ok(architecture.workload(TensorType::F16)),
                 mix @ TypeChoice::Mix(_) => {
                     Err(MixError { found: mix.to_string(), family: architecture.family.clone() }.into())
                 }

@@ -6,7 +6,7 @@ use secateur_model::gguf::GgufLayout;
 use secateur_model::plan::{HfPlan, Plan, TensorPlan};
 use secateur_model::stored::NewTensor;
 use secateur_model::types::{TypeChoice, TypeRequest, plan_tensors};
-use secateur_model::{Checkpoint, Rounding, TensorId, TensorType, hf};
+use secateur_model::{Checkpoint, Origin, Rounding, TensorId, TensorType, hf};
 
 use crate::CompressError;
 use crate::allocation::Choice;
@@ -22,6 +22,10 @@ const SCHEMA: u32 = 1;
 pub fn plan(checkpoint: &Checkpoint, request: &TypeRequest) -> Result<Plan, CompressError> {
     let table = checkpoint.spec.family.table();
     let tensors = plan_tensors(&checkpoint.spec, request, |id| checkpoint.stored_type(id))?;
+    let source_file_type = match checkpoint.origin {
+        Origin::Gguf { file_type } => file_type,
+        Origin::HuggingFace { .. } => None,
+    };
     let asked = std::iter::once(format!("type={}", request.base))
         .chain(request.overrides.iter().map(|rule| format!("tensor-type:{rule}")))
         .collect();
@@ -34,7 +38,7 @@ pub fn plan(checkpoint: &Checkpoint, request: &TypeRequest) -> Result<Plan, Comp
             asked,
             vocabulary: checkpoint.kept_tokens(),
             shape: checkpoint.shape().cloned(),
-            file_type: request.file_type(),
+            file_type: request.file_type(source_file_type, type_of_most(&tensors)),
             rounding: Rounding::Rtn,
             calibration: None,
             hf: plan_hf(checkpoint, request, &tensors),
@@ -77,10 +81,7 @@ pub fn plan_choices(
     choices: &BTreeMap<TensorId, Choice>,
     intent: &Intent,
 ) -> Result<Plan, CompressError> {
-    let mut by_type: BTreeMap<TensorType, u64> = BTreeMap::new();
-    choices.values().for_each(|choice| *by_type.entry(choice.tensor_type).or_default() += choice.bytes);
-    let most = by_type.into_iter().max_by_key(|&(_, bytes)| bytes);
-    let base = TypeChoice::Uniform(most.map_or(TensorType::F16, |(tensor_type, _)| tensor_type));
+    let base = TypeChoice::Uniform(most(choices.values().map(|choice| (choice.tensor_type, choice.bytes))));
     let mut plan = plan(checkpoint, &TypeRequest { base, overrides: Vec::new() })?;
     plan.hf = HfPlan::Leave(QUANTIZED.to_owned());
     for tensor in &mut plan.tensors {
@@ -95,6 +96,19 @@ pub fn plan_choices(
     intent.apply(checkpoint, plan)
 }
 
+/// The type that most bytes of the matrices have.
+fn type_of_most(tensors: &[TensorPlan]) -> TensorType {
+    let matrices = tensors.iter().filter(|tensor| tensor.id.role.is_matrix());
+    most(matrices.map(|tensor| (tensor.to, tensor.bytes)))
+}
+
+fn most(bytes: impl Iterator<Item = (TensorType, u64)>) -> TensorType {
+    let mut by_type: BTreeMap<TensorType, u64> = BTreeMap::new();
+    bytes.for_each(|(tensor_type, bytes)| *by_type.entry(tensor_type).or_default() += bytes);
+    let most = by_type.into_iter().max_by_key(|&(_, bytes)| bytes);
+    most.map_or(TensorType::F16, |(tensor_type, _)| tensor_type)
+}
+
 /// The plan with the exact size of its file.
 fn measured(checkpoint: &Checkpoint, mut plan: Plan) -> Result<Plan, CompressError> {
     let metadata = artifact_metadata(checkpoint, &plan);
@@ -107,8 +121,10 @@ const QUANTIZED: &str = "quantized types exist in GGUF only";
 
 /// A Hugging Face folder goes along when all matrices stay plain numbers of one kind.
 fn plan_hf(checkpoint: &Checkpoint, request: &TypeRequest, tensors: &[TensorPlan]) -> HfPlan {
-    let TypeChoice::Uniform(base) = request.base else {
-        return HfPlan::Leave(QUANTIZED.to_owned());
+    let base = match request.base {
+        TypeChoice::Uniform(base) => base,
+        TypeChoice::Source => type_of_most(tensors),
+        TypeChoice::Mix(_) => return HfPlan::Leave(QUANTIZED.to_owned()),
     };
     if !base.is_float() || tensors.iter().any(|tensor| tensor.id.role.is_matrix() && tensor.to != base) {
         return HfPlan::Leave(QUANTIZED.to_owned());

@@ -58,7 +58,10 @@ pub struct Checkpoint {
 #[derive(Debug, Clone)]
 pub enum Origin {
     /// One GGUF file, or its parts.
-    Gguf,
+    Gguf {
+        /// Its `general.file_type`.
+        file_type: Option<u32>,
+    },
     /// A Hugging Face folder, with its config.json.
     HuggingFace {
         /// The parsed config.json.
@@ -70,6 +73,8 @@ pub enum Origin {
 #[derive(Debug, Clone)]
 pub(crate) struct CheckpointTensor {
     pub stored: StoredTensor,
+    /// How the model's own files store it, whatever took its place.
+    pub own_type: TensorType,
     pub order: RowOrder,
     /// Added to every number: what safetensors leave out of norm weights.
     pub offset: f32,
@@ -80,9 +85,15 @@ pub(crate) struct CheckpointTensor {
 }
 
 impl CheckpointTensor {
+    /// The same tensor of the model, kept elsewhere.
+    fn in_place_of(before: Option<&Self>, stored: StoredTensor) -> Self {
+        let own_type = before.map_or(stored.tensor_type, |before| before.own_type);
+        Self { own_type, ..Self::new(stored, RowOrder::Plain, 0.0) }
+    }
+
     /// All of a stored tensor.
     fn new(stored: StoredTensor, order: RowOrder, offset: f32) -> Self {
-        Self { stored, order, offset, rows: None, columns: None }
+        Self { own_type: stored.tensor_type, stored, order, offset, rows: None, columns: None }
     }
 
     /// Leaves out all rows but these, of those that there are.
@@ -195,7 +206,9 @@ impl Checkpoint {
         let checkpoint = Self {
             general: general_keys(&metadata),
             tokenizer,
-            origin: Origin::Gguf,
+            origin: Origin::Gguf {
+                file_type: metadata.get("general.file_type").and_then(MetadataValue::as_u32),
+            },
             source: path.to_owned(),
             hub: None,
             own_files: files.len(),
@@ -281,7 +294,7 @@ impl Checkpoint {
     /// The parsed config.json of a Hugging Face folder.
     pub fn config(&self) -> Option<&Value> {
         match &self.origin {
-            Origin::Gguf => None,
+            Origin::Gguf { .. } => None,
             Origin::HuggingFace { config } => Some(config),
         }
     }
@@ -302,16 +315,16 @@ impl Checkpoint {
             "special_tokens_map.json",
         ];
         match self.origin {
-            Origin::Gguf => Vec::new(),
+            Origin::Gguf { .. } => Vec::new(),
             Origin::HuggingFace { .. } => {
                 NAMES.into_iter().map(|name| self.source.join(name)).filter(|path| path.is_file()).collect()
             }
         }
     }
 
-    /// How a tensor is stored; `None` if the files do not have it.
+    /// How the model's files store a tensor, even if other numbers took its place since; `None` if they do not have it.
     pub fn stored_type(&self, id: TensorId) -> Option<TensorType> {
-        self.tensors.get(&id).map(|tensor| tensor.stored.tensor_type)
+        self.tensors.get(&id).map(|tensor| tensor.own_type)
     }
 
     /// Bytes of all tensors as they are stored.

@@ -20,8 +20,16 @@ pub struct CompressArguments {
     /// A YAML file of these options by their names, and `model`; what is typed wins
     #[arg(long, value_name = "FILE")]
     pub recipe: Option<PathBuf>,
-    /// Type of all matrices (f16, q8_0, q4_k, iq4_nl …) or one of llama.cpp's mixes (q4_k_m …)
-    #[arg(long = "type", value_name = "TYPE", required_unless_present_any = ["max_size", "bits_per_weight", "profile"])]
+    /// Type of all matrices (f16, q8_0, q4_k, iq4_nl …), one of llama.cpp's mixes (q4_k_m …), or `source`: each as it is
+    /// [default with a smaller vocabulary or shape and no budget: source]
+    #[arg(
+        long = "type",
+        value_name = "TYPE",
+        required_unless_present_any = [
+            "max_size", "bits_per_weight", "profile", "vocab", "vocab_coverage", "keep_tokens", "keep_scripts", "layers", "keep_layers",
+            "heads", "ffn"
+        ]
+    )]
     pub tensor_type: Option<TypeChoice>,
     /// Type of the matrices whose GGUF name matches, for example ffn_down=q5_k; the first match decides
     #[arg(long = "tensor-type", value_name = "PATTERN=TYPE")]
@@ -59,6 +67,15 @@ pub struct CompressArguments {
     pub dry_run: bool,
     #[command(flatten)]
     pub gates: GateArguments,
+}
+
+impl CompressArguments {
+    /// The types that are asked for; none where a budget or a device decides.
+    pub fn types(&self) -> Option<TypeChoice> {
+        let decided =
+            self.max_size.is_some() || self.bits_per_weight.is_some() || self.gates.profile.is_some();
+        self.tensor_type.or((!decided).then_some(TypeChoice::Source))
+    }
 }
 
 /// Which tokens stay.

@@ -34,7 +34,7 @@ fn inspect(checkpoint: &Checkpoint) -> Inspection {
         name: checkpoint.name(),
         origin: checkpoint.hub.clone(),
         layout: match checkpoint.origin {
-            Origin::Gguf => "gguf",
+            Origin::Gguf { .. } => "gguf",
             Origin::HuggingFace { .. } => "huggingface",
         },
         family: format!("{:?}", spec.family).to_lowercase(),

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::CheckpointTensor;
-use crate::family::RowOrder;
 use crate::stored::{FileBytes, StoredTensor};
 use crate::{Checkpoint, ModelError, TensorId, TensorType};
 
@@ -44,7 +43,8 @@ impl Checkpoint {
             let size = bytes.len() as u64;
             let file = self.files.push_memory(PathBuf::from(&name), FileBytes::Shared(bytes));
             let stored = StoredTensor { name, shape, tensor_type, file, offset: 0, bytes: size };
-            self.tensors.insert(id, CheckpointTensor::new(stored, RowOrder::Plain, 0.0));
+            let other = CheckpointTensor::in_place_of(self.tensors.get(&id), stored);
+            self.tensors.insert(id, other);
         }
         Ok(self)
     }

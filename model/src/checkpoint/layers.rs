@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::CheckpointTensor;
-use crate::family::RowOrder;
 use crate::shape::{KeptLayer, ShapePlan};
 use crate::spec::{FeedForward, LayerSpec, Mixer};
 use crate::stored::StoredTensor;
@@ -62,7 +61,8 @@ impl Checkpoint {
             let expected = spec.shape(id).unwrap_or_default();
             match by_name.get(&name) {
                 Some(&tensor) if tensor.shape == expected => {
-                    self.tensors.insert(id, CheckpointTensor::new(tensor.clone(), RowOrder::Plain, 0.0));
+                    let other = CheckpointTensor::in_place_of(self.tensors.get(&id), tensor.clone());
+                    self.tensors.insert(id, other);
                     placed += 1;
                 }
                 Some(tensor) => {

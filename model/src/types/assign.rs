@@ -41,7 +41,7 @@ fn plan_tensor(
 ) -> TensorPlan {
     let row_len = shape[shape.len() - 1];
     let Assigned { asked, given } = if id.role.is_matrix() {
-        request.assign(spec, id, &name, row_len)
+        request.assign(spec, id, &name, row_len, stored)
     } else {
         Assigned { asked: TensorType::F32, given: TensorType::F32 }
     };

@@ -21,6 +21,8 @@ pub enum TypeChoice {
     Uniform(TensorType),
     /// As llama-quantize would.
     Mix(Mix),
+    /// Every matrix as the source has it; `f16` where there is no source.
+    Source,
 }
 
 /// `PATTERN=TYPE`: a regular expression searched for in the tensor's GGUF name, as llama-quantize does.
@@ -77,21 +79,27 @@ impl std::str::FromStr for TypeChoice {
     type Err = RequestError;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
+        if name == SOURCE {
+            return Ok(Self::Source);
+        }
         if let Some(mix) = Mix::from_name(name) {
             return Ok(Self::Mix(mix));
         }
         parse_type(name).map(Self::Uniform).map_err(|error| match error {
             RequestError::UnknownType { found, known } => RequestError::UnknownType {
                 found,
-                known: format!("{known}, {}", Mix::ALL.map(Mix::name).join(", ")),
+                known: format!("{known}, {}, {SOURCE}", Mix::ALL.map(Mix::name).join(", ")),
             },
             other => other,
         })
     }
 }
 
+/// The word for [`TypeChoice::Source`].
+const SOURCE: &str = "source";
+
 impl TypeChoice {
-    /// Everything that `--type` takes: the plain types, then the mixes.
+    /// Every type that `--type` names: the plain types, then the mixes.
     pub fn all() -> impl Iterator<Item = Self> {
         TensorType::all().map(Self::Uniform).chain(Mix::ALL.into_iter().map(Self::Mix))
     }
@@ -102,6 +110,7 @@ impl std::fmt::Display for TypeChoice {
         f.write_str(match self {
             Self::Uniform(tensor_type) => tensor_type.name(),
             Self::Mix(mix) => mix.name(),
+            Self::Source => SOURCE,
         })
     }
 }
@@ -144,14 +153,22 @@ pub struct Assigned {
 }
 
 impl TypeRequest {
-    /// Decides the type of every matrix. Norms, biases and rotary divisors are not asked about: they stay `f32`.
+    /// Decides the type of a matrix that the source has as `stored`. Norms, biases and rotary divisors are not asked about: they stay `f32`.
     ///
     /// # Errors
     /// If a pattern matches no matrix.
-    pub fn assign(&self, spec: &ModelSpec, id: TensorId, gguf_name: &str, row_len: usize) -> Assigned {
+    pub fn assign(
+        &self,
+        spec: &ModelSpec,
+        id: TensorId,
+        gguf_name: &str,
+        row_len: usize,
+        stored: Option<TensorType>,
+    ) -> Assigned {
         let asked = named(&self.overrides, gguf_name).unwrap_or_else(|| match self.base {
             TypeChoice::Uniform(tensor_type) => tensor_type,
             TypeChoice::Mix(mix) => mix.tensor_type(spec, id),
+            TypeChoice::Source => stored.unwrap_or(TensorType::F16),
         });
         Assigned { asked, given: fallback(asked, row_len) }
     }
@@ -170,29 +187,35 @@ impl TypeRequest {
         Ok(())
     }
 
-    /// `general.file_type` in GGUF (`enum llama_ftype`): the type that most of the file has by name.
-    pub fn file_type(&self) -> u32 {
+    /// `general.file_type` in GGUF (`enum llama_ftype`): the type that most of the file has, by name; `source` is the source's, `most` the
+    /// type of most bytes.
+    pub fn file_type(&self, source: Option<u32>, most: TensorType) -> u32 {
         match self.base {
             TypeChoice::Mix(mix) => mix.file_type(),
-            TypeChoice::Uniform(tensor_type) => match tensor_type {
-                TensorType::F32 => 0,
-                TensorType::Q4_0 => 2,
-                TensorType::Q4_1 => 3,
-                TensorType::Q8_0 => 7,
-                TensorType::Q5_0 => 8,
-                TensorType::Q5_1 => 9,
-                TensorType::Q2_K => 10,
-                TensorType::Q3_K => 12,
-                TensorType::Q4_K => 15,
-                TensorType::Q5_K => 17,
-                TensorType::Q6_K => 18,
-                TensorType::IQ4_NL => 25,
-                TensorType::IQ3_S => 26,
-                TensorType::IQ4_XS => 30,
-                TensorType::MXFP4 => 38,
-                TensorType::BF16 => 32,
-                _ => 1,
-            },
+            TypeChoice::Uniform(tensor_type) => file_type(tensor_type),
+            TypeChoice::Source => source.unwrap_or_else(|| file_type(most)),
         }
+    }
+}
+
+fn file_type(tensor_type: TensorType) -> u32 {
+    match tensor_type {
+        TensorType::F32 => 0,
+        TensorType::Q4_0 => 2,
+        TensorType::Q4_1 => 3,
+        TensorType::Q8_0 => 7,
+        TensorType::Q5_0 => 8,
+        TensorType::Q5_1 => 9,
+        TensorType::Q2_K => 10,
+        TensorType::Q3_K => 12,
+        TensorType::Q4_K => 15,
+        TensorType::Q5_K => 17,
+        TensorType::Q6_K => 18,
+        TensorType::IQ4_NL => 25,
+        TensorType::IQ3_S => 26,
+        TensorType::IQ4_XS => 30,
+        TensorType::MXFP4 => 38,
+        TensorType::BF16 => 32,
+        _ => 1,
     }
 }

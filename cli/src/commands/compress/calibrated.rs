@@ -73,9 +73,9 @@ pub fn prepare(
     seed: u64,
     progress: &dyn Progress,
 ) -> anyhow::Result<Prepared> {
-    let default = if arguments.tensor_type.is_some() { Rounding::Rtn } else { Rounding::Full };
+    let default = if arguments.types().is_some() { Rounding::Rtn } else { Rounding::Full };
     let rounding = arguments.rounding.unwrap_or(default);
-    let Some(base) = arguments.tensor_type else {
+    let Some(base) = arguments.types() else {
         return within_budget(arguments, checkpoint, rounding, seed, progress);
     };
     let request = TypeRequest { base, overrides: arguments.overrides.clone() };
