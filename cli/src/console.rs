@@ -240,12 +240,10 @@ impl<'a> SearchProgress<'a> {
 
 impl secateur_search::Progress for SearchProgress<'_> {
     fn report(&self, report: &Report) {
-        let done = match self.limit {
-            Limit::Time(_) => self.started.elapsed().as_secs(),
-            Limit::Evaluations(_) => report.evaluations as u64,
-        };
         let bar = self.bar.bar();
-        bar.set_position(done);
+        if let Limit::Evaluations(_) = self.limit {
+            bar.set_position(report.evaluations as u64);
+        }
         if let Some(best) = report.best {
             bar.set_message(format!(
                 "searching: {:.4} measured, {:.4} expected, {} on the front, {:.0} plans measured",
@@ -255,6 +253,10 @@ impl secateur_search::Progress for SearchProgress<'_> {
     }
 
     fn is_interrupted(&self) -> bool {
+        // asked before each measurement: between two reports, too, time goes by
+        if let Limit::Time(_) = self.limit {
+            self.bar.bar().set_position(self.started.elapsed().as_secs());
+        }
         is_interrupted()
     }
 }

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use secateur_compress::progress::Silent;
 use secateur_compress::statistics::BUILT_IN_TEXT;
 use secateur_compress::vocabulary::{Additions, NamedText, Target, VocabularyCut, cut, read_additions};
 use secateur_model::gguf::{Gguf, GgufLayout};
@@ -32,7 +33,7 @@ fn parent(name: &str) -> Tokenizer {
 
 fn cut_to(parent: &Tokenizer, size: usize, additions: &Additions) -> VocabularyCut {
     let text = NamedText { name: "calibration", text: BUILT_IN_TEXT };
-    cut(parent, &[text], &Target::Size(size), additions).unwrap()
+    cut(parent, &[text], &Target::Size(size), additions, &Silent).unwrap()
 }
 
 /// A file of metadata alone, which llama.cpp opens for its vocabulary.

@@ -5,6 +5,7 @@ use secateur_model::tokenizer::{EncodeOptions, Encoder, Tokenizer};
 
 use super::text::chunks;
 use super::{NamedText, VocabularyError};
+use crate::progress::{Progress, Silent};
 
 /// Texts are tokenized as conversations are: the text of a special token is that token.
 pub(super) const ENCODE: EncodeOptions = EncodeOptions { add_special: false, parse_special: true };
@@ -24,7 +25,7 @@ pub struct Counts {
 
 impl Counts {
     /// Counts the tokens of texts, and those of chat templates, ASCII letters, digits and punctuation, each alone and
-    /// after a space. `encoder` is that of `tokenizer`.
+    /// after a space. `encoder` is that of `tokenizer`; `progress` is told bytes.
     ///
     /// # Errors
     /// When a text cannot be tokenized.
@@ -32,14 +33,15 @@ impl Counts {
         tokenizer: &Tokenizer,
         encoder: &Encoder,
         texts: &[NamedText<'_>],
+        progress: &dyn Progress,
     ) -> Result<Self, VocabularyError> {
         let tokens = tokenizer.tokens.len();
         let chunks: Vec<&str> = texts.iter().flat_map(|text| chunks(text.text)).collect();
-        let texts = count(encoder, tokens, &chunks)?;
+        let texts = count(encoder, tokens, &chunks, progress)?;
         let total = texts.iter().sum();
         let ascii = standing_ascii();
         let standing: Vec<&str> = tokenizer.templates().chain(ascii.iter().map(String::as_str)).collect();
-        Ok(Self { standing: count(encoder, tokens, &standing)?, texts, total })
+        Ok(Self { standing: count(encoder, tokens, &standing, &Silent)?, texts, total })
     }
 
     /// What is left when these sequences of tokens are taken out of the texts.
@@ -76,7 +78,12 @@ impl Counts {
     }
 }
 
-fn count(encoder: &Encoder, tokens: usize, texts: &[&str]) -> Result<Vec<u64>, VocabularyError> {
+fn count(
+    encoder: &Encoder,
+    tokens: usize,
+    texts: &[&str],
+    progress: &dyn Progress,
+) -> Result<Vec<u64>, VocabularyError> {
     let empty = || vec![0_u64; tokens];
     // sums of whole numbers are the same in any order
     texts
@@ -85,6 +92,7 @@ fn count(encoder: &Encoder, tokens: usize, texts: &[&str]) -> Result<Vec<u64>, V
             for id in encoder.encode(text, ENCODE)? {
                 counts[id as usize] += 1;
             }
+            progress.advance(text.len() as u64);
             Ok(counts)
         })
         .try_reduce(empty, |mut left, right| {

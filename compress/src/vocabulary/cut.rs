@@ -8,6 +8,7 @@ use super::counts::Counts;
 use super::gate::{Ready, check, makings};
 use super::report::{VocabularyReport, measure};
 use super::{NamedText, VocabularyError};
+use crate::progress::Progress;
 
 /// A cut vocabulary.
 #[derive(Debug, Clone)]
@@ -31,9 +32,12 @@ pub fn cut(
     texts: &[NamedText<'_>],
     target: &Target,
     additions: &Additions,
+    progress: &dyn Progress,
 ) -> Result<VocabularyCut, VocabularyError> {
+    let bytes: u64 = texts.iter().map(|text| text.text.len() as u64).sum();
+    progress.begin("counting tokens", bytes);
     let encoder = Encoder::new(parent)?;
-    let counts = Counts::new(parent, &encoder, texts)?;
+    let counts = Counts::new(parent, &encoder, texts, progress)?;
     let making = makings(parent)?;
     let chosen = choose(parent, &making, &counts, target, additions.len())?;
     let smaller = parent.keep(&chosen.kept)?;
@@ -41,9 +45,14 @@ pub fn cut(
     let smaller_encoder = Encoder::new(&smaller)?;
     let before = Ready { tokenizer: parent, encoder: &encoder };
     let after = Ready { tokenizer: &smaller, encoder: &smaller_encoder };
-    let gate = check(before, after, &chosen.kept, &making, texts)?;
+    // of long texts the gate looks at some lines only
+    progress.begin("comparing tokenizers", 2 * bytes);
+    let gate = check(before, after, &chosen.kept, &making, texts, progress)?;
     let new_ids = NewIds::new(&chosen.kept, parent.tokens.len())?;
-    let texts = texts.iter().map(|&text| measure(before, after, &new_ids, text)).collect::<Result<_, _>>()?;
+    let texts = texts
+        .iter()
+        .map(|&text| measure(before, after, &new_ids, text, progress))
+        .collect::<Result<_, _>>()?;
 
     let (tokenizer, added) = add_tokens(parent, &smaller, additions)?;
     let report = VocabularyReport {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::counts::ENCODE;
 use super::{NamedText, VocabularyError};
+use crate::progress::Progress;
 
 /// Lines that are looked at, spread evenly over longer texts.
 const MOST_LINES: usize = 100_000;
@@ -48,11 +49,16 @@ pub(super) fn check(
     kept: &[u32],
     making: &[Making],
     texts: &[NamedText<'_>],
+    progress: &dyn Progress,
 ) -> Result<GateCounts, VocabularyError> {
     let new_ids = NewIds::new(kept, parent.tokenizer.tokens.len())?;
     check_makings(cut.tokenizer, kept, making, &new_ids)?;
     let lines = lines(texts);
-    let look = |line: &Line| look(parent, cut, &new_ids, line);
+    let look = |line: &Line| {
+        let seen = look(parent, cut, &new_ids, line);
+        progress.advance(line.text.len() as u64);
+        seen
+    };
     let seen: Vec<Seen> = lines.par_iter().map(look).collect::<Result<_, _>>()?;
     let failed = seen.iter().position(|seen| seen.found.is_err());
     if let Some((line, Seen { found: Err(failure), .. })) = failed.map(|index| (lines[index], &seen[index])) {

@@ -8,6 +8,7 @@ use super::counts::ENCODE;
 use super::gate::Ready;
 use super::text::chunks;
 use super::{GateCounts, NamedText, VocabularyError};
+use crate::progress::Progress;
 
 /// What a cut vocabulary is worth.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,11 +61,13 @@ pub(super) fn measure(
     cut: Ready<'_>,
     new_ids: &NewIds,
     text: NamedText<'_>,
+    progress: &dyn Progress,
 ) -> Result<TextReport, VocabularyError> {
     let counted = |chunk: &&str| -> Result<[u64; 3], VocabularyError> {
         let before = parent.encoder.encode(chunk, ENCODE)?;
         let kept = before.iter().filter(|&&id| new_ids.get(id).is_some()).count();
         let after = cut.encoder.encode(chunk, ENCODE)?;
+        progress.advance(chunk.len() as u64);
         Ok([before.len() as u64, kept as u64, after.len() as u64])
     };
     let sum =

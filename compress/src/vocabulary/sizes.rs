@@ -6,6 +6,7 @@ use super::choose::{Target, choose};
 use super::counts::Counts;
 use super::gate::makings;
 use super::{NamedText, VocabularyError};
+use crate::progress::Progress;
 
 /// Tokens that stay, and the tokenizer of them.
 #[derive(Debug, Clone)]
@@ -16,25 +17,28 @@ pub struct SmallerVocabulary {
     pub tokenizer: Tokenizer,
 }
 
-/// For each of `sizes` the tokens that texts use most; sizes below what must stay, and such as are no smaller than the vocabulary, are left
-/// out. What `unseen` (sequences of token ids out of the texts) has is not counted, so that a vocabulary can be tried there.
+/// For each of `sizes` the tokens that texts use most; what is no smaller than the vocabulary is left
+/// out, and unless all sizes `must_fit`, what is smaller than what must stay. What `unseen` (sequences of token ids out of the texts) has is not counted, so that a vocabulary can be tried there.
 ///
 /// # Errors
-/// If nothing is left to count, or a text cannot be tokenized.
+/// If nothing is left to count, a text cannot be tokenized, or a size that must fit does not.
 pub fn smaller_vocabularies(
     parent: &Tokenizer,
     texts: &[NamedText<'_>],
     unseen: &[Vec<u32>],
     sizes: &[usize],
+    must_fit: bool,
+    progress: &dyn Progress,
 ) -> Result<Vec<SmallerVocabulary>, VocabularyError> {
+    progress.begin("counting tokens", texts.iter().map(|text| text.text.len() as u64).sum());
     let encoder = Encoder::new(parent)?;
-    let counts = Counts::new(parent, &encoder, texts)?.without(unseen);
+    let counts = Counts::new(parent, &encoder, texts, progress)?.without(unseen);
     let making = makings(parent)?;
     let mut smaller: Vec<SmallerVocabulary> = Vec::new();
     for &size in sizes {
         let kept = match choose(parent, &making, &counts, &Target::Size(size), 0) {
             Ok(chosen) => chosen.kept,
-            Err(VocabularyError::TooSmall { .. } | VocabularyError::TooLarge { .. }) => continue,
+            Err(VocabularyError::TooSmall { .. } | VocabularyError::TooLarge { .. }) if !must_fit => continue,
             Err(error) => return Err(error),
         };
         let is_new = smaller.last().is_none_or(|last| last.kept != kept);

@@ -10,6 +10,7 @@ use secateur_model::{Checkpoint, demo};
 
 use super::gate::{Ready, makings};
 use super::*;
+use crate::progress::Silent;
 use crate::statistics::BUILT_IN_TEXT;
 
 static DEMO: LazyLock<Tokenizer> = LazyLock::new(|| {
@@ -25,11 +26,11 @@ fn small(name: &str, size: usize) -> Tokenizer {
 }
 
 fn cut_demo(target: &Target) -> Result<VocabularyCut, VocabularyError> {
-    cut(&DEMO, &[TEXT], target, &Additions::default())
+    cut(&DEMO, &[TEXT], target, &Additions::default(), &Silent)
 }
 
 fn counts() -> Counts {
-    Counts::new(&DEMO, &Encoder::new(&DEMO).unwrap(), &[TEXT]).unwrap()
+    Counts::new(&DEMO, &Encoder::new(&DEMO).unwrap(), &[TEXT], &Silent).unwrap()
 }
 
 fn is_closed(tokenizer: &Tokenizer, kept: &[u32]) -> bool {
@@ -118,7 +119,7 @@ fn sizes_that_cannot_be_are_refused_with_what_can() {
 #[test]
 fn texts_without_words_are_refused_where_words_are_counted() {
     let with = |text, target: &Target| {
-        cut(&DEMO, &[NamedText { name: "text", text }], target, &Additions::default())
+        cut(&DEMO, &[NamedText { name: "text", text }], target, &Additions::default(), &Silent)
     };
     for target in [Target::Size(512), Target::Coverage(0.9)] {
         assert!(matches!(with("", &target).unwrap_err(), VocabularyError::NoText));
@@ -134,7 +135,7 @@ fn a_list_keeps_its_tokens_and_what_they_are_made_of() {
     let by_text = |text: &str| tokenizer.tokens.iter().position(|token| token.text == text).unwrap() as u32;
     let listed = read_keep_list(&tokenizer, "ĠĠĠĠ\n\n t\n300\n<tool>\n").unwrap();
     assert_eq!(listed, [by_text("ĠĠĠĠ"), by_text("Ġt"), 300, by_text("<tool>")]);
-    let cut = cut(&tokenizer, &[], &Target::Tokens(listed.clone()), &Additions::default()).unwrap();
+    let cut = cut(&tokenizer, &[], &Target::Tokens(listed.clone()), &Additions::default(), &Silent).unwrap();
     assert_eq!(cut.kept.len(), 320);
     assert!(is_closed(&tokenizer, &cut.kept));
     assert!(listed.iter().all(|id| cut.kept.binary_search(id).is_ok()));
@@ -153,7 +154,8 @@ fn a_list_keeps_its_tokens_and_what_they_are_made_of() {
 fn scripts_keep_their_tokens_and_no_others() {
     let tokenizer = small("sentence_piece", 563);
     let scripts = Scripts::new(&["greek"]).unwrap();
-    let cut = cut(&tokenizer, &[TEXT], &Target::Scripts(scripts.clone()), &Additions::default()).unwrap();
+    let cut =
+        cut(&tokenizer, &[TEXT], &Target::Scripts(scripts.clone()), &Additions::default(), &Silent).unwrap();
     let foreign = |id: u32| {
         let token = &tokenizer.tokens[id as usize];
         matches!(token.kind, TokenKind::Normal | TokenKind::UserDefined)
@@ -179,7 +181,7 @@ fn check(
     let (parents, cuts) = (Encoder::new(parent)?, Encoder::new(cut)?);
     let before = Ready { tokenizer: parent, encoder: &parents };
     let after = Ready { tokenizer: cut, encoder: &cuts };
-    gate::check(before, after, kept, &makings(parent)?, texts)
+    gate::check(before, after, kept, &makings(parent)?, texts, &Silent)
 }
 
 #[test]
@@ -225,14 +227,14 @@ fn the_gate_finds_other_tokens_and_other_texts() {
 #[test]
 fn added_tokens_replace_pieces_of_the_parent() {
     let additions = read_additions(" elephant\nQwerty\n").unwrap();
-    let cut = cut(&DEMO, &[TEXT], &Target::Size(384), &additions).unwrap();
+    let cut = cut(&DEMO, &[TEXT], &Target::Size(384), &additions, &Silent).unwrap();
     assert_eq!((cut.kept.len(), cut.tokenizer.tokens.len(), cut.report.tokens_after), (382, 384, 384));
     assert_eq!(cut.tokenizer.tokens[382].text, " elephant");
     assert_eq!(DEMO.decode(&cut.added[1].pieces, true).unwrap(), "Qwerty");
     assert!(cut.added.iter().all(|token| token.pieces.len() > 1));
 
     let known = read_additions("x\n\nQwerty").unwrap();
-    let error = super::cut(&DEMO, &[TEXT], &Target::Size(384), &known).unwrap_err();
+    let error = super::cut(&DEMO, &[TEXT], &Target::Size(384), &known, &Silent).unwrap_err();
     assert!(matches!(error, VocabularyError::AlreadyToken { line: 1, .. }), "{error}");
     let error = read_additions("Qwerty\nQwerty").unwrap_err();
     assert!(matches!(error, VocabularyError::TokenTwice { line: 2, first: 1, .. }), "{error}");

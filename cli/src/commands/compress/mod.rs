@@ -36,8 +36,8 @@ pub fn run(arguments: &CompressArguments, seed: u64, console: &Console) -> anyho
     let started = Instant::now();
     let checkpoint = model_argument::open(&arguments.model, console)?;
     let source_bytes = checkpoint.tensor_bytes();
-    let (checkpoint, mut vocabulary) = cut_vocabulary(arguments, checkpoint)?;
     let progress = console.progress();
+    let (checkpoint, mut vocabulary) = cut_vocabulary(arguments, checkpoint, &progress)?;
     let (shaped, prepared, rounded) = if is_searched(arguments) {
         let found = search_plan(arguments, &checkpoint, seed, &progress)?;
         vocabulary = vocabulary.or(found.vocabulary);

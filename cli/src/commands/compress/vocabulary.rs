@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use secateur_compress::CompressError;
+use secateur_compress::progress::Progress as _;
 use secateur_compress::statistics::{self, StatisticsError, Text};
 use secateur_compress::vocabulary::{
     Additions, NamedText, Scripts, Target, TextReport, VocabularyCut, VocabularyError, VocabularyReport, cut,
@@ -12,18 +13,20 @@ use secateur_model::{Checkpoint, Tokenizer};
 use secateur_reports::compression::{SmallerVocabulary, TextInTokens};
 
 use crate::arguments::{CompressArguments, VocabularyArguments};
+use crate::console::Bar;
 
 /// The model with the tokens that are to stay, and what that is worth; as it was if all stay.
 pub fn cut_vocabulary(
     arguments: &CompressArguments,
     checkpoint: Checkpoint,
+    progress: &Bar,
 ) -> anyhow::Result<(Checkpoint, Option<SmallerVocabulary>)> {
     if !arguments.vocabulary.are_given() {
         return Ok((checkpoint, None));
     }
     let target = target(&arguments.vocabulary, tokenizer_of(&checkpoint).map_err(CompressError::from)?)
         .map_err(CompressError::from)?;
-    let smaller = checked_cut(&checkpoint, &target, &arguments.texts)?;
+    let smaller = checked_cut(&checkpoint, &target, &arguments.texts, progress)?;
     let share_before = checkpoint.spec.vocabulary_share();
     let checkpoint = checkpoint.with_tokens(&smaller.kept, smaller.tokenizer)?;
     let told = told(&smaller.report, share_before, checkpoint.spec.vocabulary_share());
@@ -36,8 +39,9 @@ pub fn cut_to(
     smaller: &Checkpoint,
     kept: Vec<u32>,
     texts: &[PathBuf],
+    progress: &Bar,
 ) -> anyhow::Result<SmallerVocabulary> {
-    let cut = checked_cut(whole, &Target::Tokens(kept), texts)?;
+    let cut = checked_cut(whole, &Target::Tokens(kept), texts, progress)?;
     Ok(told(&cut.report, whole.spec.vocabulary_share(), smaller.spec.vocabulary_share()))
 }
 
@@ -45,10 +49,13 @@ fn checked_cut(
     checkpoint: &Checkpoint,
     target: &Target,
     texts: &[PathBuf],
+    progress: &Bar,
 ) -> Result<VocabularyCut, CompressError> {
     let texts = named_texts(texts)?;
     let texts: Vec<_> = texts.iter().map(|(name, text)| NamedText { name, text }).collect();
-    Ok(cut(tokenizer_of(checkpoint)?, &texts, target, &Additions::default())?)
+    let cut = cut(tokenizer_of(checkpoint)?, &texts, target, &Additions::default(), progress)?;
+    progress.check()?;
+    Ok(cut)
 }
 
 fn tokenizer_of(checkpoint: &Checkpoint) -> Result<&Tokenizer, StatisticsError> {
