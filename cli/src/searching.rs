@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use secateur_compress::CompressError;
 use secateur_compress::statistics::{self, Text};
-use secateur_plans::{Device, Effort, Limits, Offer, Plans, Searched, Stages, Subject};
+use secateur_plans::{Alone, Device, Effort, Limits, Offer, Plans, Searched, Stages, Subject};
 use secateur_profiles::ByteSize;
-use secateur_reports::search::{PlanRow, SearchRecord, StepRow};
+use secateur_reports::search::{AloneRow, PlanRow, SearchRecord, StepRow};
 use secateur_search::{Candidate, Stopped, Surrogate as _};
 
 use crate::arguments::{EffortArguments, StageArgument};
@@ -116,7 +116,7 @@ impl Target {
 }
 
 fn record(plans: &Plans, searched: &Searched) -> SearchRecord {
-    let Searched { chosen, outcome, .. } = searched;
+    let Searched { chosen, outcome, alone, .. } = searched;
     let step = |step: &secateur_search::Step| StepRow {
         evaluations: step.evaluations,
         seconds: step.seconds,
@@ -130,6 +130,7 @@ fn record(plans: &Plans, searched: &Searched) -> SearchRecord {
         quantities: plans.predictor().quantities().to_vec(),
         chosen: row(plans, chosen),
         finalists: Vec::new(),
+        alone: alone.iter().map(|alone| alone_row(plans, alone)).collect(),
         front: outcome.front.iter().map(|candidate| row(plans, candidate)).collect(),
         history: outcome.history.iter().map(step).collect(),
         evaluations: outcome.evaluations,
@@ -142,6 +143,14 @@ fn record(plans: &Plans, searched: &Searched) -> SearchRecord {
             Stopped::Answered => "the study answered, nothing was measured anew",
         }
         .to_owned(),
+    }
+}
+
+fn alone_row(plans: &Plans, alone: &Alone) -> AloneRow {
+    AloneRow {
+        profile: alone.device.clone(),
+        chosen: row(plans, &alone.chosen),
+        front: alone.front.iter().map(|candidate| row(plans, candidate)).collect(),
     }
 }
 

@@ -21,7 +21,7 @@ use crate::exit::Exit;
 pub enum SpaceError {
     #[error("`{}` cannot be read: {source}", path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
-    #[error("`{}` is no space, which is a YAML mapping of layers, heads, ffn, vocabulary and types: {source}", path.display())]
+    #[error("`{}` is no space, which is a YAML mapping of layers, heads, ffn, uneven, vocabulary and types: {source}", path.display())]
     NotASpace { path: PathBuf, source: serde_saphyr::Error },
     #[error("`{}` offers `{key}`, and `--stages` leaves `{stage}` out; name that stage, or leave `{key}` out", path.display())]
     StageLeftOut { path: PathBuf, key: &'static str, stage: &'static str },

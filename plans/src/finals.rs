@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use secateur_compress::CompressError;
+use secateur_compress::progress::Progress;
 use secateur_model::Checkpoint;
 use secateur_model::plan::Plan;
 use secateur_search::{Budgets, Candidate, Genome, Measured, Prediction, Study, Surrogate as _};
@@ -51,9 +52,14 @@ impl Plans<'_> {
         let itself = (by_types.as_ref() != Some(&found.genome)).then(|| found.clone());
         let others = self.best_bodies(study).into_iter().filter_map(as_written);
         let mut rivals: Vec<Candidate> = Vec::new();
-        for rival in as_written(0).into_iter().chain(itself).chain(others) {
+        // lazily: each is a search of its own
+        let uncut = std::iter::once_with(|| as_written(0)).flatten();
+        let mut all = uncut.chain(itself).chain(others);
+        while rivals.len() < most_rivals
+            && let Some(rival) = all.next()
+        {
             let is_new = [&first].into_iter().chain(&rivals).all(|known| known.genome != rival.genome);
-            if is_new && rivals.len() < most_rivals {
+            if is_new {
                 rivals.push(rival);
             }
         }
@@ -96,12 +102,13 @@ impl Measurer<'_, '_> {
     /// What a finalist loses whose matrices are rounded, as `rounded` has them: on each sequence, in nats per token of the whole vocabulary.
     ///
     /// # Errors
-    /// If its matrices cannot be read.
+    /// If its matrices cannot be read, or the user interrupts.
     pub fn measure_rounded(
         &self,
         finalist: &Finalist,
         rounded: &Checkpoint,
+        progress: &dyn Progress,
     ) -> Result<Vec<f64>, CompressError> {
-        self.divergences(&finalist.candidate.genome, rounded, 0..self.sequences())
+        self.divergences(&finalist.candidate.genome, rounded, 0..self.sequences(), progress)
     }
 }

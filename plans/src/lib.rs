@@ -32,4 +32,5 @@ pub use measure::Measurer;
 pub use offer::{Offer, OfferedTypes};
 pub use plans::{Plans, Stages, Subject};
 pub use predict::Predictor;
-pub use search::{Effort, Searched};
+pub use search::{Alone, Effort, Searched};
+pub use yardstick::Scored;

@@ -3,12 +3,13 @@
 use std::ops::Range;
 
 use secateur_compress::CompressError;
+use secateur_compress::progress::{Progress, Silent};
 use secateur_model::Checkpoint;
 use secateur_search::{Evaluate, Genome, Task};
 
 use crate::Plans;
 use crate::space::VOCABULARY;
-use crate::yardstick::{Room, Yardstick};
+use crate::yardstick::{Room, Scored, Yardstick};
 
 /// Bytes of predictions of the whole model and of those with smaller vocabularies that are held together.
 const HELD_BYTES: usize = 1 << 30;
@@ -35,10 +36,10 @@ impl<'p, 'a> Measurer<'p, 'a> {
     ///
     /// # Errors
     /// If the text of a sequence cannot be spelled in a vocabulary.
-    pub fn new(plans: &'p Plans<'a>, sequences: &[Vec<u32>]) -> Result<Self, CompressError> {
+    pub fn new(plans: &'p Plans<'a>, sequences: &[Vec<u32>], scored: Scored) -> Result<Self, CompressError> {
         let room = Room::new(HELD_BYTES);
         let of_vocabularies = (0..plans.vocabularies.all.len())
-            .map(|level| OfVocabulary::new(plans, level, sequences, &room))
+            .map(|level| OfVocabulary::new(plans, level, sequences, scored, &room))
             .collect::<Result<_, _>>()?;
         Ok(Self { plans, sequences: sequences.len(), of_vocabularies })
     }
@@ -48,7 +49,7 @@ impl<'p, 'a> Measurer<'p, 'a> {
     /// # Errors
     /// If its matrices cannot be read or rounded.
     pub fn measure(&self, plan: &Genome, sequences: Range<usize>) -> Result<Vec<f64>, CompressError> {
-        self.divergences(plan, &self.plans.rounded_model(plan)?, sequences)
+        self.divergences(plan, &self.plans.rounded_model(plan)?, sequences, &Silent)
     }
 
     /// How many sequences there are.
@@ -62,9 +63,10 @@ impl<'p, 'a> Measurer<'p, 'a> {
         plan: &Genome,
         model: &Checkpoint,
         sequences: Range<usize>,
+        progress: &dyn Progress,
     ) -> Result<Vec<f64>, CompressError> {
         let of = &self.of_vocabularies[plan.level(VOCABULARY)];
-        let divergences = of.yardstick.divergences(model, sequences.clone())?;
+        let divergences = of.yardstick.divergences(model, sequences.clone(), progress)?;
         Ok(divergences
             .iter()
             .zip(&of.tokens[sequences])
@@ -74,7 +76,13 @@ impl<'p, 'a> Measurer<'p, 'a> {
 }
 
 impl OfVocabulary {
-    fn new(plans: &Plans, level: usize, sequences: &[Vec<u32>], room: &Room) -> Result<Self, CompressError> {
+    fn new(
+        plans: &Plans,
+        level: usize,
+        sequences: &[Vec<u32>],
+        scored: Scored,
+        room: &Room,
+    ) -> Result<Self, CompressError> {
         let (whole, vocabularies) = (plans.subject.whole, &plans.vocabularies);
         let mut spelled = vocabularies.spelled(level, sequences)?;
         let tokens = spelled
@@ -86,7 +94,7 @@ impl OfVocabulary {
             sequence.truncate(whole.spec.context_length);
         }
         let parent = vocabularies.applied(whole.clone(), level)?;
-        let yardstick = Yardstick::new(parent, spelled, room.clone());
+        let yardstick = Yardstick::new(parent, spelled, scored, room.clone());
         Ok(Self { yardstick, tokens, loss: vocabularies.all[level].loss })
     }
 }

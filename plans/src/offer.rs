@@ -16,6 +16,9 @@ const TWELFTHS: [usize; 4] = [11, 10, 9, 8];
 /// Widths come in steps of this, so that types in small blocks stay legal.
 const WIDTH_STEP: usize = 32;
 
+/// Numbers in a block of the types with the most levels of scales.
+const LARGE_BLOCK: usize = 256;
+
 /// How many layers may go, as a divisor of how many there are.
 const LAYER_SHARES: [usize; 2] = [15, 8];
 
@@ -33,6 +36,8 @@ pub struct Offer {
     pub heads: Option<Vec<usize>>,
     /// How many feed-forward channels each layer keeps.
     pub ffn: Option<Vec<usize>>,
+    /// Whether each layer may keep a number of its own, `ffn` being the mean; where a runtime loads such layers, it may unless this says no.
+    pub uneven: Option<bool>,
     /// How many tokens stay.
     pub vocabulary: Option<Vec<usize>>,
     /// Types of matrices; the first that names a matrix decides. Others may have any type that is legal.
@@ -56,7 +61,10 @@ pub struct OfferedTypes {
 pub(crate) struct OfferedSizes {
     pub layers: Vec<usize>,
     pub heads: Vec<usize>,
+    /// The same for all layers.
     pub widths: Vec<usize>,
+    /// On average.
+    pub means: Vec<usize>,
 }
 
 impl Offer {
@@ -68,19 +76,14 @@ impl Offer {
         let layers = spec.layers.len();
         let width = spec.layers.iter().filter_map(|layer| layer.gated()).map(|gated| gated.width).min();
         let heads = spec.layers.iter().filter_map(|layer| layer.attention()).map(|layer| layer.heads).min();
-        let own_layers = || {
+        let own_layers = || -> Vec<usize> {
             let gone = LAYER_SHARES.iter().map(|share| layers / share);
             gone.filter(|&gone| gone > 0 && layers - gone >= 2).map(|gone| layers - gone).collect()
         };
-        let own_widths = || {
+        let own_widths = || -> Vec<usize> {
             let width = width.unwrap_or_default();
             let narrower = TWELFTHS.iter().map(|part| width * part / 12 / WIDTH_STEP * WIDTH_STEP);
             narrower.filter(|&narrower| narrower > 0).collect()
-        };
-        let sizes = OfferedSizes {
-            layers: smaller(self.layers.clone().unwrap_or_else(own_layers), Some(layers)),
-            heads: smaller(self.heads.clone().unwrap_or_default(), heads),
-            widths: smaller(self.ffn.clone().unwrap_or_else(own_widths), width),
         };
         let nothing = ShapeRequest {
             layers: Layers::All,
@@ -90,15 +93,25 @@ impl Offer {
             importance: Importance::Obs,
             repair: Repair::Solve,
         };
-        let of_layers = sizes.layers.iter().map(|&kept| Layers::ByDivergence(kept));
-        let requests = of_layers
-            .map(|layers| ShapeRequest { layers, ..nothing.clone() })
-            .chain(sizes.heads.iter().map(|&kept| ShapeRequest { heads: Some(kept), ..nothing.clone() }))
-            .chain(sizes.widths.iter().map(|&kept| ShapeRequest { ffn: Some(kept), ..nothing.clone() }));
-        for request in requests {
-            request.check(spec)?;
+        let of_layers = |kept: usize| ShapeRequest { layers: Layers::ByDivergence(kept), ..nothing.clone() };
+        let of_heads = |kept: usize| ShapeRequest { heads: Some(kept), ..nothing.clone() };
+        let of_width = |kept: usize| ShapeRequest { ffn: Some(kept), ..nothing.clone() };
+        let mut widths = possible(self.ffn.as_ref(), own_widths(), width, of_width, spec)?;
+        let is_loaded = spec.family.table().uneven.is_some();
+        let mut means = Vec::new();
+        if self.uneven.unwrap_or(is_loaded) {
+            means.clone_from(&widths);
+            // of rows that fill large blocks, more types are legal: what layers of their own widths do not have
+            widths.retain(|width| width.is_multiple_of(LARGE_BLOCK));
+            let uneven = |&mean: &usize| ShapeRequest { uneven: true, ..of_width(mean) }.check(spec);
+            means.iter().try_for_each(uneven)?;
         }
-        Ok(sizes)
+        Ok(OfferedSizes {
+            layers: possible(self.layers.as_ref(), own_layers(), Some(layers), of_layers, spec)?,
+            heads: possible(self.heads.as_ref(), Vec::new(), heads, of_heads, spec)?,
+            widths,
+            means,
+        })
     }
 
     /// Sizes of vocabularies that are offered to a model of so many tokens.
@@ -157,6 +170,23 @@ impl Rule {
     }
 }
 
+/// The sizes that a user gave, all of which have to be possible, or those of the program's own that are.
+fn possible(
+    given: Option<&Vec<usize>>,
+    own: Vec<usize>,
+    has: Option<usize>,
+    request: impl Fn(usize) -> ShapeRequest,
+    spec: &ModelSpec,
+) -> Result<Vec<usize>, CompressError> {
+    let check = |&size: &usize| request(size).check(spec);
+    let Some(given) = given else {
+        return Ok(smaller(own.into_iter().filter(|size| check(size).is_ok()).collect(), has));
+    };
+    let sizes = smaller(given.clone(), has);
+    sizes.iter().try_for_each(check)?;
+    Ok(sizes)
+}
+
 /// From the largest to the smallest, without what the model has itself.
 fn smaller(mut sizes: Vec<usize>, own: Option<usize>) -> Vec<usize> {
     sizes.retain(|&size| Some(size) != own);
@@ -191,9 +221,15 @@ mod tests {
         let (layers, width) = (spec.layers.len(), spec.layers[0].gated().unwrap().width);
         let offer = Offer { layers: Some(vec![2, layers, 3]), ffn: Some(Vec::new()), ..Offer::default() };
         let sizes = offer.sizes(&spec).unwrap();
-        assert_eq!(sizes, OfferedSizes { layers: vec![3, 2], heads: Vec::new(), widths: Vec::new() });
+        assert_eq!(
+            sizes,
+            OfferedSizes { layers: vec![3, 2], heads: Vec::new(), widths: Vec::new(), means: Vec::new() }
+        );
         let own = Offer::default().sizes(&spec).unwrap();
-        assert!(own.widths.iter().all(|&narrower| narrower < width) && !own.widths.is_empty());
+        assert!(own.means.iter().all(|&narrower| narrower < width) && !own.means.is_empty());
+        assert!(own.widths.iter().all(|narrower| narrower % 256 == 0), "{own:?}");
+        let even = Offer { uneven: Some(false), ..Offer::default() }.sizes(&spec).unwrap();
+        assert_eq!((even.widths, even.means), (own.means, Vec::new()));
         assert_eq!(Offer::default().vocabularies(4800), [2400, 1600, 1200, 800, 600]);
     }
 

@@ -22,10 +22,15 @@ use crate::rounded::RoundedMatrices;
 use crate::shapes::Shapes;
 use crate::space::{Choices, MATRICES, SHAPE, VOCABULARY};
 use crate::vocabularies::Vocabularies;
-use crate::yardstick::{Room, Yardstick};
+use crate::yardstick::{Room, Scored, Yardstick};
 
-/// Sequences that plans are measured on.
+/// Sequences that plans are measured on, and tokens of each: shorter than those of calibration, since what matters is how many places of the text are seen
+/// in a time.
 const SEQUENCES: usize = 16;
+const SEQUENCE_TOKENS: usize = 256;
+
+/// Sequences that shapes are tried on before one is repaired.
+const TRIED_ON: usize = 2;
 
 /// What is to be cut, and what is known of it.
 #[derive(Clone, Copy)]
@@ -91,11 +96,13 @@ impl<'a> Plans<'a> {
             return Err(PlansError::TooManyDevices { found: devices.len(), most });
         }
         let Subject { whole, statistics, stages, .. } = subject;
-        let sequences = statistics.spread(SEQUENCES);
+        let mut sequences = statistics.spread(SEQUENCES);
+        sequences.iter_mut().for_each(|sequence| sequence.truncate(SEQUENCE_TOKENS));
         let shapes = if stages.shape {
-            let first = sequences[..1.min(sequences.len())].to_vec();
-            // one sequence, held against several shapes
-            let yardstick = Yardstick::new(whole.clone(), first, Room::new(usize::MAX));
+            let first = sequences[..TRIED_ON.min(sequences.len())].to_vec();
+            // few sequences, held against several shapes
+            let yardstick =
+                Yardstick::new(whole.clone(), first, Scored::ThreeQuarters, Room::new(usize::MAX));
             Shapes::new(whole, statistics, stages.offer, &yardstick, cache, progress)?
         } else {
             Shapes::of_whole(whole, statistics, cache)
@@ -136,8 +143,20 @@ impl<'a> Plans<'a> {
     /// # Errors
     /// A limit that is no positive number.
     pub fn budgets(&self, limits: &Limits) -> Result<Budgets, SearchError> {
+        self.budgets_on(limits, |_| true)
+    }
+
+    /// The same, with those devices left alone whose numbers are not asked for.
+    pub(crate) fn budgets_on(
+        &self,
+        limits: &Limits,
+        asked: impl Fn(usize) -> bool,
+    ) -> Result<Budgets, SearchError> {
         let mut allowed = vec![limits.size.map(|bytes| bytes as f64)];
-        allowed.extend(self.devices.iter().flat_map(|device| device.limits(limits)));
+        for (number, device) in self.devices.iter().enumerate() {
+            let limits = device.limits(limits);
+            allowed.extend(if asked(number) { limits } else { [None; Device::COSTS] });
+        }
         Budgets::new(self.predictor.quantities(), &allowed)
     }
 

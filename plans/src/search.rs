@@ -6,16 +6,17 @@ use secateur_compress::CompressError;
 use secateur_compress::allocation::MatrixOptions;
 use secateur_compress::statistics::sequences_fingerprint;
 use secateur_search::{
-    Candidate, Damage, Genome, Limit, Measured, Outcome, Preset, Progress, Search, SearchError, Stopped,
-    Study, StudyError, Surrogate as _,
+    Budgets, Candidate, Damage, Genome, Limit, Measured, Outcome, Preset, Progress, Search, SearchError,
+    Settings, Stopped, Study, StudyError, Surrogate as _, undominated,
 };
 
-use crate::costs::Limits;
+use crate::costs::{Device, Limits};
 use crate::error::PlansError;
 use crate::measure::Measurer;
 use crate::plans::Plans;
 use crate::predict::Predictor;
 use crate::shapes::Shape;
+use crate::yardstick::Scored;
 
 /// How plans are measured; another way is another study.
 const MEASURED: &str = "feedback";
@@ -43,8 +44,20 @@ pub struct Searched {
     pub rivals: Vec<Candidate>,
     /// All that the search found.
     pub outcome: Outcome,
+    /// Of several devices, what each could have by itself.
+    pub alone: Vec<Alone>,
     /// Lines of the study that were damaged and left out.
     pub damaged: Option<Damage>,
+}
+
+/// What the study knows of one of several devices, as if there were no other.
+pub struct Alone {
+    /// The device's name.
+    pub device: String,
+    /// The best plan within its limits.
+    pub chosen: Candidate,
+    /// Plans of which no other is better in expected damage, bytes and every cost there; least damage first.
+    pub front: Vec<Candidate>,
 }
 
 impl Plans<'_> {
@@ -63,16 +76,8 @@ impl Plans<'_> {
             .size
             .and_then(|bytes| self.by_types_alone(bytes))
             .filter(|plan| budgets.fit(&self.predictor().predict(plan).costs));
-        let mut starts: Vec<Genome> = limits.size.map_or_else(Vec::new, |bytes| self.by_types(bytes));
-        starts.retain(|plan| budgets.fit(&self.predictor().predict(plan).costs));
-        let search = Search::new(
-            self.space(),
-            self.predictor(),
-            budgets.clone(),
-            effort.preset.settings(effort.seed),
-        )?
-        .starting_from(starts)?
-        .limited(effort.limit);
+        let settings = effort.preset.settings(effort.seed);
+        let search = self.begin(limits, budgets.clone(), settings)?.limited(effort.limit);
         let measures = effort.limit != Limit::Evaluations(0);
         let mut study = self.open_study(effort.study.as_deref(), measures)?;
         let outcome = if measures {
@@ -82,8 +87,49 @@ impl Plans<'_> {
             let chunks: usize = study.all().iter().map(|(_, values)| values.len()).sum();
             answered.outcome(chunks as f64 / self.sequences().len().max(1) as f64)
         };
+        let alone = match self.devices.len() {
+            0 | 1 => Vec::new(),
+            several => (0..several)
+                .map(|device| self.alone(device, limits, effort, &study))
+                .collect::<Result<_, _>>()?,
+        };
         let (chosen, rivals) = self.finalists(&outcome.chosen, &study, &budgets, limits.size, effort.rivals);
-        Ok(Searched { chosen, rivals, damaged: study.damaged(), outcome })
+        Ok(Searched { chosen, rivals, damaged: study.damaged(), alone, outcome })
+    }
+
+    /// What the study says of one device; measures nothing.
+    fn alone(
+        &self,
+        device: usize,
+        limits: &Limits,
+        effort: &Effort,
+        study: &Study,
+    ) -> Result<Alone, PlansError> {
+        let budgets = self.budgets_on(limits, |other| other == device)?;
+        let settings = effort.preset.settings(effort.seed);
+        let search = self.begin(limits, budgets, settings)?;
+        let answered = search.answer(study).map_err(|error| self.in_words(error))?;
+        let outcome = answered.outcome(0.0);
+        let own = 1 + device * Device::COSTS..1 + (device + 1) * Device::COSTS;
+        let points: Vec<Vec<f64>> = outcome
+            .front
+            .iter()
+            .map(|plan| [&[plan.expected, plan.costs[0]], &plan.costs[own.clone()]].concat())
+            .collect();
+        let front = undominated(&points).into_iter().map(|index| outcome.front[index].clone()).collect();
+        Ok(Alone { device: self.devices[device].name.clone(), chosen: outcome.chosen, front })
+    }
+
+    /// A search that begins with the best plans by types alone that are within the budgets.
+    fn begin(
+        &self,
+        limits: &Limits,
+        budgets: Budgets,
+        settings: Settings,
+    ) -> Result<Search<'_, Predictor>, PlansError> {
+        let mut starts: Vec<Genome> = limits.size.map_or_else(Vec::new, |bytes| self.by_types(bytes));
+        starts.retain(|plan| budgets.fit(&self.predictor().predict(plan).costs));
+        Ok(Search::new(self.space(), self.predictor(), budgets, settings)?.starting_from(starts)?)
     }
 
     /// What a search finds that measures; the plan by types alone where nothing is surely better.
@@ -94,7 +140,7 @@ impl Plans<'_> {
         study: &mut Study,
         progress: &dyn Progress,
     ) -> Result<Outcome, PlansError> {
-        let measurer = Measurer::new(self, self.sequences())?;
+        let measurer = Measurer::new(self, self.sequences(), Scored::ThreeQuarters)?;
         let mut outcome = search.run(&measurer, study, progress).map_err(|error| self.in_words(error))?;
         if outcome.stopped == Stopped::Interrupted {
             return Err(CompressError::Interrupted.into());

@@ -21,7 +21,7 @@ pub(crate) struct Shape {
     pub name: String,
     /// What stays; nothing for the model as it is.
     pub plan: Option<ShapePlan>,
-    /// The divergence from the whole model without repair, on one sequence, in nats per token.
+    /// The divergence from the whole model without repair, on few tokens, in nats per token.
     pub loss: f64,
 }
 
@@ -112,7 +112,11 @@ fn as_it_is() -> Shape {
 
 /// What is smaller, in words.
 fn in_words(before: &ModelSpec, after: &ModelSpec) -> String {
-    let width = |spec: &ModelSpec| spec.layers[0].gated().map_or(0, |gated| gated.width);
+    let widths = |spec: &ModelSpec| -> Vec<usize> {
+        spec.layers.iter().filter_map(|layer| layer.gated()).map(|gated| gated.width).collect()
+    };
+    let mean = |widths: &[usize]| widths.iter().sum::<usize>() as f64 / widths.len().max(1) as f64;
+    let (wide, narrow) = (widths(before), widths(after));
     let heads = |spec: &ModelSpec| spec.layers[0].attention().map_or(0, |attention| attention.heads);
     let mut words = Vec::new();
     if after.layers.len() < before.layers.len() {
@@ -121,8 +125,9 @@ fn in_words(before: &ModelSpec, after: &ModelSpec) -> String {
     if heads(after) < heads(before) {
         words.push(format!("{} of {} heads", heads(after), heads(before)));
     }
-    if width(after) < width(before) {
-        words.push(format!("{} of {} channels", width(after), width(before)));
+    if mean(&narrow) < mean(&wide) {
+        let on_average = if narrow.iter().all(|width| *width == narrow[0]) { "" } else { " on average" };
+        words.push(format!("{:.0} of {:.0} channels{on_average}", mean(&narrow), mean(&wide)));
     }
     words.join(", ")
 }

@@ -17,12 +17,12 @@ use secateur_model::{Checkpoint, Rounding, TensorId, TensorType, demo};
 use secateur_profiles::cost::{CacheType, Workload};
 use secateur_profiles::estimate::{Usage, estimate};
 use secateur_profiles::library;
-use secateur_search::{Genome, Prediction, Study, Surrogate as _};
+use secateur_search::{Genome, Limit, Prediction, Preset, Study, Surrogate as _};
 
 use crate::plans::Damages;
 use crate::shapes::Shape;
 use crate::space::{Choices, MATRICES, SHAPE, VOCABULARY};
-use crate::{Device, Limits, Measurer, Offer, Plans, PlansError, Stages, Subject};
+use crate::{Device, Effort, Limits, Measurer, Offer, Plans, PlansError, Scored, Stages, Subject};
 
 const CONTEXT: usize = 512;
 const PROMPT: usize = 256;
@@ -34,6 +34,16 @@ fn with_plans(devices: &[Device], test: impl FnOnce(Result<Plans, PlansError>)) 
 
 /// The same, with the vocabularies that some texts leave.
 fn with_plans_for(devices: &[Device], vocabulary: &[Text], test: impl FnOnce(Result<Plans, PlansError>)) {
+    with_plans_of(devices, vocabulary, &Offer::default(), test);
+}
+
+/// The same, of what is offered.
+fn with_plans_of(
+    devices: &[Device],
+    vocabulary: &[Text],
+    offer: &Offer,
+    test: impl FnOnce(Result<Plans, PlansError>),
+) {
     let cache = tempfile::tempdir().unwrap();
     let whole = Checkpoint::from_gguf_bytes(demo::NAME, FileBytes::Static(demo::GGUF)).unwrap();
     let tokenizer = whole.tokenizer.as_ref().unwrap();
@@ -53,7 +63,7 @@ fn with_plans_for(devices: &[Device], vocabulary: &[Text], test: impl FnOnce(Res
         statistics: &statistics,
         knowledge: &knowledge,
         intent: &intent,
-        stages: Stages { shape: true, vocabulary, offer: &Offer::default() },
+        stages: Stages { shape: true, vocabulary, offer },
     };
     test(Plans::new(subject, devices, cache.path(), &Silent));
 }
@@ -233,6 +243,40 @@ fn a_device_sets_limits_of_its_own() {
 }
 
 #[test]
+fn one_study_has_a_front_for_each_device() {
+    let (tight, roomy) = ("raspberry-pi-zero-2-w", "apple-m1-pro-cpu");
+    with_plans(&[device(tight), device(roomy)], |plans| {
+        let plans = plans.unwrap();
+        let size = Some(620_000);
+        let effort =
+            Effort { preset: Preset::Fast, limit: Limit::Evaluations(0), seed: 1, study: None, rivals: 0 };
+        // so fast that one of the devices has to give something up for it
+        let fastest = |device: usize| {
+            let coarse = plans.by_types_alone(620_000).unwrap();
+            1e6 / plans.predictor().predict(&coarse).costs[2 + device * Device::COSTS]
+        };
+        let limits = Limits { size, decode: Some(1.02 * fastest(0)), ..Limits::default() };
+        let found = plans.search(&limits, &effort, &secateur_search::Silent).unwrap();
+        let names: Vec<&str> = found.alone.iter().map(|alone| alone.device.as_str()).collect();
+        assert_eq!(names, [tight, roomy]);
+        let [of_tight, of_roomy] = &found.alone[..] else { panic!("two devices") };
+        assert!(of_roomy.chosen.expected < found.chosen.expected, "it need not wait for the other device");
+        assert!(of_tight.chosen.expected <= found.chosen.expected);
+        for alone in [of_tight, of_roomy] {
+            assert!(!alone.front.is_empty());
+            assert!(alone.front.iter().all(|plan| plan.costs[0] <= 620_000.0));
+        }
+        let slowest = |alone: &crate::Alone, device: usize| {
+            let costs = alone.front.iter().map(|plan| plan.costs[2 + device * Device::COSTS]);
+            costs.fold(0.0, f64::max)
+        };
+        let allowed = 1e6 / limits.decode.unwrap();
+        assert!(slowest(of_tight, 0) <= allowed && slowest(of_roomy, 1) <= allowed);
+        assert!(slowest(of_roomy, 0) > allowed, "what the other device does not bear is in reach");
+    });
+}
+
+#[test]
 fn more_devices_than_a_search_has_costs_for_are_refused() {
     let four = vec![device("apple-m1-pro-cpu"); 4];
     with_plans(&four, |plans| {
@@ -260,7 +304,7 @@ fn plans_with_smaller_vocabularies_are_counted_and_measured_as_the_models_they_a
             // half precision, which has the parent's numbers
             let (found, expected) = (rounded.tensor(id).unwrap(), model.tensor(id).unwrap());
             assert_eq!(found.read_all().unwrap(), expected.read_all().unwrap(), "rows of the kept tokens");
-            let measurer = Measurer::new(&plans, plans.sequences()).unwrap();
+            let measurer = Measurer::new(&plans, plans.sequences(), Scored::ThreeQuarters).unwrap();
             let measured = measurer.measure(&genome, 0..2).unwrap();
             let own = plans.vocabularies.all[level].loss;
             // beside the parent with the same tokens it loses nothing
@@ -278,21 +322,40 @@ fn plans_with_smaller_vocabularies_are_counted_and_measured_as_the_models_they_a
         assert!(more > 1.1, "{more}");
         let child = plans.rounded_model(&coarse).unwrap();
         spelled.truncate(child.spec.context_length);
-        let half = spelled.len() / 2..spelled.len();
+        let judged = spelled.len() / 4..spelled.len();
         let logits = |model: &Checkpoint| {
             let forward = Forward::new(model, Residency::Stream).unwrap();
             let mut hidden = [forward.embed(&spelled).unwrap()];
             forward.run_layers(&mut hidden, &mut NoTaps, &Silent).unwrap();
-            forward.logits(&hidden[0], half.clone()).unwrap()
+            forward.logits(&hidden[0], judged.clone()).unwrap()
         };
         let (of_parent, of_child) = (logits(&plans.parent(&coarse).unwrap()), logits(&child));
         let divergence = mean_divergence(&of_parent, &of_child, sizes[last]);
-        let measured = Measurer::new(&plans, source).unwrap().measure(&coarse, 0..1).unwrap();
+        let measured =
+            Measurer::new(&plans, source, Scored::ThreeQuarters).unwrap().measure(&coarse, 0..1).unwrap();
         assert_close(measured[0], losses[last] + more * divergence, "nats per token of the source");
         for genome in random_plans_over(&plans, VOCABULARY, 3) {
             let predicted = plans.predictor().predict(&genome).costs[0];
             let name = plans.describe(&genome).body;
             assert_eq!(predicted, plans.plan(&genome).unwrap().gguf_bytes as f64, "{name}");
         }
+    });
+}
+
+#[test]
+fn offered_vocabularies_have_to_be_possible() {
+    let texts = texts_or_built_in(&[]).unwrap();
+    let offered = |sizes: &[usize], test: &dyn Fn(Result<Plans, PlansError>)| {
+        let offer = Offer { vocabulary: Some(sizes.to_vec()), ffn: Some(Vec::new()), ..Offer::default() };
+        with_plans_of(&[], &texts, &offer, test);
+    };
+    offered(&[768, 512], &|plans| {
+        let sizes: Vec<usize> =
+            plans.unwrap().vocabularies.all.iter().map(|vocabulary| vocabulary.size).collect();
+        assert_eq!(sizes[1..], [768, 512]);
+    });
+    offered(&[512, 64], &|plans| {
+        let error = plans.err().unwrap().to_string();
+        assert!(error.contains("a vocabulary of 64 tokens is too small"), "{error}");
     });
 }

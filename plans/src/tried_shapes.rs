@@ -1,9 +1,9 @@
 //! The smaller shapes of a model that are offered, and what each loses without repair.
 
 use secateur_compress::CompressError;
-use secateur_compress::progress::Progress;
+use secateur_compress::progress::{Progress, Silent};
 use secateur_compress::shape::{
-    Importance, Layers, ShapeRequest, choose_shape, choose_widths, drop_by_divergence,
+    Importance, Layers, ShapeRequest, choose_shape, choose_uneven_widths, choose_widths, drop_by_divergence,
 };
 use secateur_compress::statistics::{Statistics, keep, read_kept};
 use secateur_model::Checkpoint;
@@ -17,13 +17,13 @@ use crate::yardstick::Yardstick;
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TriedShapes {
-    /// The version of this record: 2.
+    /// The version of this record: 3.
     schema: u32,
     /// Of the statistics.
     calibration: String,
     offered: OfferedSizes,
     pub plans: Vec<ShapePlan>,
-    /// The divergence from the whole model on one sequence, in nats per token.
+    /// The divergence from the whole model in nats per token.
     pub losses: Vec<f64>,
 }
 
@@ -41,7 +41,7 @@ impl TriedShapes {
         let calibration = statistics.fingerprint();
         let kept: Option<Self> = read_kept(&path);
         let is_same =
-            |tried: &Self| tried.schema == 2 && tried.calibration == calibration && tried.offered == offered;
+            |tried: &Self| tried.schema == 3 && tried.calibration == calibration && tried.offered == offered;
         if let Some(tried) = kept.filter(is_same) {
             return Ok(tried);
         }
@@ -51,14 +51,18 @@ impl TriedShapes {
         for plan in &plans {
             progress.check()?;
             let bare = whole.clone().with_shape(plan, None)?;
-            losses.push(yardstick.divergences(&bare, 0..1)?.iter().sum());
+            let divergences = yardstick.divergences(&bare, 0..yardstick.len(), &Silent)?;
+            losses.push(divergences.iter().sum::<f64>() / divergences.len().max(1) as f64);
             progress.advance(1);
         }
-        let tried = Self { schema: 2, calibration, offered, plans, losses };
+        let tried = Self { schema: 3, calibration, offered, plans, losses };
         keep(&path, &tried)?;
         Ok(tried)
     }
 }
+
+/// Seed of the labels of the backward pass that compares layers: shapes are the same whatever the search's.
+const LABELS: u64 = 0;
 
 fn plans(
     whole: &Checkpoint,
@@ -83,6 +87,10 @@ fn plans(
     let mut of_widths = vec![uncut];
     if !offered.widths.is_empty() {
         let chosen = choose_widths(whole, statistics, &offered.widths, progress)?;
+        of_widths.extend(chosen.into_iter().map(|plan| plan.layers));
+    }
+    if !offered.means.is_empty() {
+        let chosen = choose_uneven_widths(whole, statistics, &offered.means, LABELS, progress)?;
         of_widths.extend(chosen.into_iter().map(|plan| plan.layers));
     }
     let fewest = offered.layers.iter().copied().min().unwrap_or(of);

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::offer::Offer;
 
-/// Sequences that vocabularies are tried on, the first half of each.
+/// Sequences that vocabularies are tried on.
 const TRIED_ON: usize = 8;
 
 /// A vocabulary that may be chosen.
@@ -29,7 +29,7 @@ pub(crate) struct Vocabulary {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Tried {
-    /// The version of this record: 1.
+    /// The version of this record: 2.
     schema: u32,
     /// Of the statistics, and of the tokens that each vocabulary keeps.
     of: [String; 2],
@@ -61,7 +61,14 @@ impl Vocabularies {
         };
         let named: Vec<NamedText> =
             texts.iter().map(|text| NamedText { name: &text.name, text: &text.content }).collect();
-        let smaller = smaller_vocabularies(tokenizer, &named, sequences, &offer.vocabularies(size))?;
+        let smaller = smaller_vocabularies(
+            tokenizer,
+            &named,
+            sequences,
+            &offer.vocabularies(size),
+            offer.vocabulary.is_some(),
+            progress,
+        )?;
         let losses = losses(whole, tokenizer, &smaller, sequences, statistics, progress)?;
         for (smaller, loss) in smaller.into_iter().zip(losses) {
             all.push(Vocabulary { size: smaller.kept.len(), smaller: Some(smaller), loss });
@@ -113,25 +120,24 @@ fn losses(
     let kept_tokens: Vec<Vec<u32>> = smaller.iter().map(|smaller| smaller.kept.clone()).collect();
     let of = [statistics.fingerprint(), sequences_fingerprint(&kept_tokens)];
     let kept: Option<Tried> = read_kept(&path);
-    if let Some(tried) = kept.filter(|tried| tried.schema == 1 && tried.of == of) {
+    if let Some(tried) = kept.filter(|tried| tried.schema == 2 && tried.of == of) {
         return Ok(tried.losses);
     }
     progress.begin("trying vocabularies", smaller.len() as u64 + 1);
-    let halves: Vec<Vec<u32>> =
-        sequences.iter().take(TRIED_ON).map(|sequence| sequence[..sequence.len() / 2].to_vec()).collect();
-    let tokens: usize = halves.iter().map(Vec::len).sum();
-    let before = nats(whole, &halves)?;
+    let tried = &sequences[..TRIED_ON.min(sequences.len())];
+    let tokens: usize = tried.iter().map(Vec::len).sum();
+    let before = nats(whole, tried)?;
     progress.advance(1);
     let mut losses = Vec::with_capacity(smaller.len());
     for smaller in smaller {
         progress.check()?;
         let model = whole.clone().with_tokens(&smaller.kept, smaller.tokenizer.clone())?;
-        let after = nats(&model, &spelled(tokenizer, smaller, &halves)?)?;
+        let after = nats(&model, &spelled(tokenizer, smaller, tried)?)?;
         // that a text gets likelier because others cannot be said is no gain
         losses.push(((after - before) / tokens.max(1) as f64).max(0.0));
         progress.advance(1);
     }
-    keep(&path, &Tried { schema: 1, of, losses: losses.clone() })?;
+    keep(&path, &Tried { schema: 2, of, losses: losses.clone() })?;
     Ok(losses)
 }
 

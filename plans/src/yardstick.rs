@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use secateur_compress::CompressError;
 use secateur_compress::forward::{Forward, ForwardError, Hidden, NoTaps, Residency};
 use secateur_compress::measure::mean_divergence;
-use secateur_compress::progress::Silent;
+use secateur_compress::progress::Progress;
 use secateur_model::Checkpoint;
 
 /// Bytes of parents' predictions that yardsticks may still hold, together; what does not fit is made again for each comparison.
@@ -27,10 +27,30 @@ impl Room {
     }
 }
 
+/// What is scored of each sequence: tokens that have some before them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scored {
+    /// All but the first quarter: most tokens in a time.
+    ThreeQuarters,
+    /// The second half, as the divergence of what is written is told.
+    SecondHalf,
+}
+
+impl Scored {
+    fn of(self, hidden: &Hidden) -> Range<usize> {
+        let tokens = hidden.tokens();
+        match self {
+            Self::ThreeQuarters => tokens / 4..tokens,
+            Self::SecondHalf => tokens / 2..tokens,
+        }
+    }
+}
+
 /// A parent and what it makes of some sequences.
 pub(crate) struct Yardstick {
     parent: Checkpoint,
     sequences: Vec<Vec<u32>>,
+    scored: Scored,
     /// Of each sequence, once it is asked for.
     seen_by_parent: OnceLock<Vec<Seen>>,
     room: Room,
@@ -40,30 +60,36 @@ pub(crate) struct Yardstick {
 struct Seen {
     /// Its last hidden states.
     hidden: Hidden,
-    /// Its logits of the half that is judged, `[tokens / 2, vocabulary]`, if they are held.
+    /// Its logits where it is scored, `[scored tokens, vocabulary]`, if they are held.
     logits: Option<Vec<f32>>,
 }
 
 impl Yardstick {
-    /// The parent is taken through the sequences once, when it is compared for the first time.
-    pub fn new(parent: Checkpoint, sequences: Vec<Vec<u32>>, room: Room) -> Self {
-        Self { parent, sequences, seen_by_parent: OnceLock::new(), room }
+    /// How many sequences there are.
+    pub fn len(&self) -> usize {
+        self.sequences.len()
     }
 
-    /// How far a model is from the parent on some of the sequences, in nats per token: the second half of each is judged.
+    /// The parent is taken through the sequences once, when it is compared for the first time.
+    pub fn new(parent: Checkpoint, sequences: Vec<Vec<u32>>, scored: Scored, room: Room) -> Self {
+        Self { parent, sequences, scored, seen_by_parent: OnceLock::new(), room }
+    }
+
+    /// How far a model is from the parent on some of the sequences, in nats per token that is scored.
     pub fn divergences(
         &self,
         model: &Checkpoint,
         sequences: Range<usize>,
+        progress: &dyn Progress,
     ) -> Result<Vec<f64>, CompressError> {
-        let seen_by_parent = self.seen_by_parent()?;
+        let seen_by_parent = self.seen_by_parent(progress)?;
         let child = Forward::new(model, Residency::Stream)?;
-        let seen = pass(&child, &self.sequences[sequences.clone()])?;
+        let seen = pass(&child, &self.sequences[sequences.clone()], progress)?;
         let vocabulary_size = model.spec.vocabulary_size;
         let mut parent = None;
         let mut divergences = Vec::with_capacity(seen.len());
         for (index, child_hidden) in sequences.zip(&seen) {
-            let of_child = child.logits(child_hidden, judged(child_hidden))?;
+            let of_child = child.logits(child_hidden, self.scored.of(child_hidden))?;
             let seen = &seen_by_parent[index];
             let made_again;
             let of_parent = if let Some(held) = &seen.logits {
@@ -73,7 +99,7 @@ impl Yardstick {
                     Some(forward) => forward,
                     None => Forward::new(&self.parent, Residency::Stream)?,
                 };
-                made_again = forward.logits(&seen.hidden, judged(&seen.hidden))?;
+                made_again = forward.logits(&seen.hidden, self.scored.of(&seen.hidden))?;
                 parent = Some(forward);
                 &made_again
             };
@@ -82,30 +108,29 @@ impl Yardstick {
         Ok(divergences)
     }
 
-    fn seen_by_parent(&self) -> Result<&[Seen], CompressError> {
+    fn seen_by_parent(&self, progress: &dyn Progress) -> Result<&[Seen], CompressError> {
         if let Some(seen) = self.seen_by_parent.get() {
             return Ok(seen);
         }
         let parent = Forward::new(&self.parent, Residency::Stream)?;
         let mut seen = Vec::with_capacity(self.sequences.len());
-        for hidden in pass(&parent, &self.sequences)? {
-            let bytes = judged(&hidden).len() * self.parent.spec.vocabulary_size * size_of::<f32>();
+        for hidden in pass(&parent, &self.sequences, progress)? {
+            let bytes = self.scored.of(&hidden).len() * self.parent.spec.vocabulary_size * size_of::<f32>();
             let is_held = self.room.take(bytes);
-            let logits = if is_held { Some(parent.logits(&hidden, judged(&hidden))?) } else { None };
+            let logits = if is_held { Some(parent.logits(&hidden, self.scored.of(&hidden))?) } else { None };
             seen.push(Seen { hidden, logits });
         }
         Ok(self.seen_by_parent.get_or_init(|| seen))
     }
 }
 
-/// The second half of a sequence.
-fn judged(hidden: &Hidden) -> Range<usize> {
-    hidden.tokens() / 2..hidden.tokens()
-}
-
-fn pass(model: &Forward, sequences: &[Vec<u32>]) -> Result<Vec<Hidden>, ForwardError> {
+fn pass(
+    model: &Forward,
+    sequences: &[Vec<u32>],
+    progress: &dyn Progress,
+) -> Result<Vec<Hidden>, ForwardError> {
     let mut hidden = sequences.iter().map(|sequence| model.embed(sequence)).collect::<Result<Vec<_>, _>>()?;
-    model.run_layers(&mut hidden, &mut NoTaps, &Silent)?;
+    model.run_layers(&mut hidden, &mut NoTaps, progress)?;
     Ok(hidden)
 }
 

@@ -22,6 +22,8 @@ pub struct SearchRecord {
     pub finalists: Vec<FinalistRow>,
     /// Plans of which no other is better in everything, the least damage first.
     pub front: Vec<PlanRow>,
+    /// Of several devices, what each could have by itself; empty for one.
+    pub alone: Vec<AloneRow>,
     /// The best plan after each round of measurement.
     pub history: Vec<StepRow>,
     /// Plans that were measured, those on a part of the text counted in part.
@@ -49,6 +51,17 @@ pub struct PlanRow {
     pub measured_error: Option<f64>,
     /// In the order of the quantities.
     pub costs: Vec<f64>,
+}
+
+/// What the study knows of one of several devices, as if there were no other.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct AloneRow {
+    /// The device.
+    pub profile: String,
+    /// The best plan within its limits.
+    pub chosen: PlanRow,
+    /// Plans of which no other is better in damage, bytes and every cost there, the least damage first.
+    pub front: Vec<PlanRow>,
 }
 
 /// A plan that was rounded in full.
@@ -97,7 +110,11 @@ impl SearchRecord {
         ]);
         let step = self.front.len().div_ceil(SHOWN).max(1);
         let front = self.front.iter().step_by(step).map(|row| self.row("", row));
-        let rows = std::iter::once(self.row("chosen", &self.chosen)).chain(front).collect();
+        let alone = self.alone.iter().map(|alone| {
+            let name = format!("for {} alone", alone.profile);
+            self.row(&name, &alone.chosen)
+        });
+        let rows = std::iter::once(self.row("chosen", &self.chosen)).chain(alone).chain(front).collect();
         Table { title: format!("{}: {}", self.source, self.asked.join(", ")), columns, rows }
     }
 

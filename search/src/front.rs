@@ -16,7 +16,7 @@ pub(crate) fn dominates(a: &[f64], b: &[f64]) -> bool {
 }
 
 /// Indices of the points that no other dominates, in order.
-pub(crate) fn best(points: &[Vec<f64>]) -> Vec<usize> {
+pub fn undominated(points: &[Vec<f64>]) -> Vec<usize> {
     let beaten = |index: usize| points.iter().any(|other| dominates(other, &points[index]));
     (0..points.len()).filter(|&index| !beaten(index)).collect()
 }
@@ -81,7 +81,7 @@ mod tests {
     fn fronts_come_in_order_and_the_lonely_count_more() {
         let points =
             [[1.0, 5.0], [2.0, 2.0], [5.0, 1.0], [2.0, 3.0], [6.0, 6.0], [3.0, 1.9]].map(|p| p.to_vec());
-        assert_eq!(best(&points), [0, 1, 2, 5]);
+        assert_eq!(undominated(&points), [0, 1, 2, 5]);
         assert_eq!(sorted(&points), [vec![0, 1, 2, 5], vec![3], vec![4]]);
         let distances = crowding(&points, &[0, 1, 2, 5]);
         assert!(distances[0].is_infinite() && distances[2].is_infinite());

@@ -39,6 +39,7 @@ pub use budgets::Budgets;
 pub use correction::Correction;
 pub use error::{SearchError, StudyError};
 pub use evaluate::{Evaluate, Progress, Report, Silent, Task};
+pub use front::undominated;
 pub use graph::{Graph, Takeover};
 pub use outcome::{Candidate, Exploration, Measured, Outcome, Step, Stopped};
 pub use search::{Limit, Search};

@@ -7,7 +7,7 @@ use rand::{Rng, SeedableRng};
 
 use crate::correction::Correction;
 use crate::evaluate::{Evaluate, Progress, Report};
-use crate::front::best;
+use crate::front::undominated;
 use crate::islands::Islands;
 use crate::moves::vary;
 use crate::probes;
@@ -162,7 +162,7 @@ impl<S: Surrogate> Search<'_, S> {
         plans.retain(|plan| self.budgets.fit(&self.surrogate.predict(plan).costs));
         let predictions: Vec<_> = plans.iter().map(|plan| problem.predict(plan)).collect();
         let points: Vec<Vec<f64>> = predictions.iter().map(objectives).collect();
-        let mut front = best(&points);
+        let mut front = undominated(&points);
         front.sort_by(|&a, &b| predictions[a].damage.total_cmp(&predictions[b].damage));
         front.into_iter().map(|index| self.known(session, &plans[index], correction)).collect()
     }

@@ -5,7 +5,7 @@ use rand::rngs::SmallRng;
 use rayon::prelude::*;
 
 use crate::correction::Correction;
-use crate::front::best;
+use crate::front::undominated;
 use crate::islands::{Islands, random_within};
 use crate::polish::polish;
 use crate::problem::Problem;
@@ -95,8 +95,10 @@ impl<'s, S: Surrogate> Search<'s, S> {
         }
         let fitting = self.polished_front(problem, &islands.fitting(problem));
         let points: Vec<Vec<f64>> = fitting.iter().map(|(_, prediction)| objectives(prediction)).collect();
-        let front: Vec<Candidate> =
-            best(&points).into_iter().map(|index| self.candidate(&fitting[index].0, correction)).collect();
+        let front: Vec<Candidate> = undominated(&points)
+            .into_iter()
+            .map(|index| self.candidate(&fitting[index].0, correction))
+            .collect();
         Ok(Exploration {
             best: self.candidate(&fitting[0].0, correction),
             seed: self.candidate(least_damage(problem, &seeds), correction),
@@ -113,7 +115,7 @@ impl<'s, S: Surrogate> Search<'s, S> {
     ) -> Vec<(Genome, Prediction)> {
         let all: Vec<usize> = (0..self.space.len()).collect();
         let points: Vec<Vec<f64>> = plans.iter().map(|(_, prediction)| objectives(prediction)).collect();
-        let front = best(&points);
+        let front = undominated(&points);
         let effort = self.settings.effort / front.len().max(1);
         let better = front.into_par_iter().map(|index| {
             let (genome, prediction) = &plans[index];

@@ -127,9 +127,10 @@ impl RoundedStore {
         for part in std::iter::once(Part::Vocabulary).chain(layers) {
             let wanted = matrices_of(checkpoint, part);
             let matrices = self.part(part, &wanted).ok_or(CompressError::RoundedGone)?;
-            held.extend(matrices.into_iter().filter_map(|(id, bytes)| {
-                Some(HeldTensor { id, tensor_type: *types.get(&id)?, bytes: bytes.into() })
-            }));
+            for (id, bytes) in matrices {
+                let tensor_type = *types.get(&id).ok_or(CompressError::RoundedGone)?;
+                held.push(HeldTensor { id, tensor_type, bytes: bytes.into() });
+            }
         }
         Ok(checkpoint.clone().with_held(held)?)
     }

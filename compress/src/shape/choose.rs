@@ -45,7 +45,8 @@ pub fn choose_shape(
     let layers = if request.heads.is_none() && request.ffn.is_none() {
         kept.into_iter().map(KeptLayer::whole).collect()
     } else if let (Some(mean), true) = (request.ffn, request.uneven) {
-        chooser.choose_uneven(&kept, mean, seed, progress)?
+        // one mean, one answer
+        chooser.choose_uneven(&kept, &[mean], seed, progress)?.concat()
     } else if request.importance == Importance::Taylor {
         chooser.with_factors(&kept, seed, progress, &|in_layer| in_layer.choose(request))?
     } else {
@@ -101,6 +102,33 @@ pub fn choose_widths(
     Ok(widths.iter().map(shape).collect())
 }
 
+/// The same, each layer with a width of its own, and `means` on average; by one backward pass, whose labels `seed` draws.
+///
+/// # Errors
+/// As [`choose_shape`].
+pub fn choose_uneven_widths(
+    checkpoint: &Checkpoint,
+    statistics: &Statistics,
+    means: &[usize],
+    seed: u64,
+    progress: &dyn Progress,
+) -> Result<Vec<ShapePlan>, CompressError> {
+    let request = ShapeRequest {
+        layers: Layers::All,
+        heads: None,
+        ffn: means.iter().copied().min(),
+        uneven: true,
+        importance: Importance::Obs,
+        repair: Repair::Solve,
+    };
+    request.check(&checkpoint.spec)?;
+    let of = checkpoint.spec.layers.len();
+    let kept: Vec<usize> = (0..of).collect();
+    let chooser = Chooser { checkpoint, statistics, request: &request };
+    let chosen = chooser.choose_uneven(&kept, means, seed, progress)?;
+    Ok(chosen.into_iter().map(|layers| ShapePlan { of, layers, repair: Repair::Solve }).collect())
+}
+
 fn without(of: usize, gone: &[usize]) -> Vec<usize> {
     (0..of).filter(|layer| !gone.contains(layer)).collect()
 }
@@ -115,34 +143,48 @@ struct Chooser<'a> {
 /// A layer loses at most so many times the channels that layers lose on average.
 const MOST_TIMES: usize = 3;
 
+/// The most channels that may go from a layer of `width`, where layers are to have `mean` on average: at least [`STEP`] stay.
+fn most_gone(width: usize, mean: usize) -> usize {
+    (MOST_TIMES * width.saturating_sub(mean)).min(width.saturating_sub(STEP))
+}
+
 impl Chooser<'_> {
-    /// What stays of each layer, with `mean` channels on average.
+    /// What stays of each layer, for each number of channels that layers are to have on average.
     fn choose_uneven(
         &self,
         kept: &[usize],
-        mean: usize,
+        means: &[usize],
         seed: u64,
         progress: &dyn Progress,
-    ) -> Result<Vec<KeptLayer>, CompressError> {
+    ) -> Result<Vec<Vec<KeptLayer>>, CompressError> {
         let heads_alone = ShapeRequest { ffn: None, ..self.request.clone() };
+        let least = means.iter().copied().min().unwrap_or_default();
         let layers = self.with_factors(kept, seed, progress, &|in_layer| {
-            let (width, order) = in_layer.channel_losses(self.request.importance, mean)?;
+            let (width, order) = in_layer.channel_losses(self.request.importance, least)?;
             Ok((in_layer.choose(&heads_alone)?, width, order))
         })?;
-        let curve = |(_, width, order): &(KeptLayer, usize, DropOrder)| Curve {
-            width: *width,
-            losses: order.losses.iter().skip(STEP - 1).step_by(STEP).copied().collect(),
+        let of_mean = |&mean: &usize| {
+            let curve = |(_, width, order): &(KeptLayer, usize, DropOrder)| Curve {
+                width: *width,
+                losses: order.losses[..most_gone(*width, mean).min(order.losses.len())]
+                    .iter()
+                    .skip(STEP - 1)
+                    .step_by(STEP)
+                    .copied()
+                    .collect(),
+            };
+            let curves: Vec<Curve> = layers.iter().map(curve).collect();
+            let gone = curves.iter().map(|curve| curve.width.saturating_sub(mean)).sum();
+            let chosen = layers.iter().zip(widths(&curves, gone));
+            chosen
+                .map(|((kept, of, order), width)| {
+                    let gone = of - width;
+                    let ffn = (gone > 0).then(|| stay(*of, &order.units[..gone]));
+                    KeptLayer { ffn, ..kept.clone() }
+                })
+                .collect()
         };
-        let curves: Vec<Curve> = layers.iter().map(curve).collect();
-        let gone = curves.iter().map(|curve| curve.width.saturating_sub(mean)).sum();
-        let layers = layers.into_iter().zip(widths(&curves, gone));
-        Ok(layers
-            .map(|((kept, of, order), width)| {
-                let gone = of - width;
-                let ffn = (gone > 0).then(|| stay(of, &order.units[..gone]));
-                KeptLayer { ffn, ..kept }
-            })
-            .collect())
+        Ok(means.iter().map(of_mean).collect())
     }
 
     /// What is decided of each layer that is kept, from the first to the last, by one backward pass that says how much the predictions depend
@@ -233,7 +275,7 @@ impl InLayer<'_> {
             made_by: &made_by,
             outputs,
         };
-        let most = (MOST_TIMES * gated.width.saturating_sub(mean)).min(gated.width.saturating_sub(STEP));
+        let most = most_gone(gated.width, mean);
         let order = drop_losses(&projection, importance, most)
             .map_err(|source| ShapeRequestError::Singular { layer: self.layer, source })?;
         let units = order.units.into_iter().take(most).collect();

@@ -17,7 +17,7 @@ mod repaired_file;
 mod request;
 mod uneven;
 
-pub use choose::{choose_shape, choose_widths};
+pub use choose::{choose_shape, choose_uneven_widths, choose_widths};
 pub use error::ShapeRequestError;
 pub use importance::{Importance, ImportanceError};
 pub use layers::drop_by_divergence;

@@ -144,6 +144,7 @@ mod tests {
             quantities: vec!["bytes of the file".into(), "microseconds per token on a-board".into()],
             chosen: plan("28 layers", 80e6, 0.02),
             finalists: Vec::new(),
+            alone: Vec::new(),
             front,
             history: Vec::new(),
             evaluations: 1.0,

@@ -1,7 +1,7 @@
 //! The last round of a search: plans rounded in full, and held against each other on text that neither calibration nor search has seen.
 
 use secateur_compress::rounding::RoundedStore;
-use secateur_plans::{Finalist, Measurer, Plans};
+use secateur_plans::{Finalist, Measurer, Plans, Scored};
 use secateur_reports::search::{FinalistRow, SearchRecord};
 use secateur_search::Measured;
 
@@ -38,7 +38,7 @@ pub fn best(
     record: &mut SearchRecord,
     progress: &Bar,
 ) -> anyhow::Result<(Contender, Option<RoundedStore>)> {
-    let measurer = Measurer::new(plans, held_out)?;
+    let measurer = Measurer::new(plans, held_out, Scored::SecondHalf)?;
     let judge = |contender: Contender| -> anyhow::Result<Judged> {
         let (finalist, prepared) = (&contender.finalist, &contender.prepared);
         let rounded = prepared.round(&finalist.model, progress)?;
@@ -46,7 +46,7 @@ pub fn best(
             Some(rounded) => rounded.applied(&finalist.model, &prepared.types())?,
             None => finalist.model.clone(),
         };
-        Ok(Judged { losses: measurer.measure_rounded(finalist, &written)?, rounded, contender })
+        Ok(Judged { losses: measurer.measure_rounded(finalist, &written, progress)?, rounded, contender })
     };
     let mut best = judge(first)?;
     let mut others = Vec::with_capacity(rivals.len());

@@ -31,7 +31,7 @@ pub enum SearchedError {
 
 /// True if the plan is to be searched: for a device, with nothing said that decides it. With a type, a device only judges.
 pub fn is_searched(arguments: &CompressArguments) -> bool {
-    let decided = arguments.tensor_type.is_some() || arguments.bits_per_weight.is_some();
+    let decided = arguments.types().is_some() || arguments.bits_per_weight.is_some();
     arguments.gates.profile.is_some() && !decided
 }
 
@@ -92,7 +92,7 @@ pub fn search_plan(
     let Finalist { model, parent, .. } = finalist;
     let told = model.shape().map(|shape| told(&parent.spec, &model.spec, shape, Importance::Obs.name()));
     let vocabulary = match smaller_vocabulary(checkpoint, &model) {
-        Some(kept) => Some(cut_to(checkpoint, &parent, kept, &arguments.texts)?),
+        Some(kept) => Some(cut_to(checkpoint, &parent, kept, &arguments.texts, progress)?),
         None => None,
     };
     let shaped = Shaped {

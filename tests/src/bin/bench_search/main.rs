@@ -6,29 +6,29 @@
 //! ```
 //!
 //! Without `--compare`, random plans within the first size, near the best predicted one and far from it, are predicted and then measured until all of
-//! them or the seconds are through, each on so many sequences of the search: a row each in Markdown, then the rank correlation, and a drawing. With it, each way to find a plan has the same evaluations, sequences
-//! and space, and the plans are judged on sequences of the text that neither calibration nor search saw. An evaluation takes 16 sequences of 512 tokens
-//! through the model. `--cache` keeps what can be made again (statistics, repaired shapes) for the next time.
+//! them or the seconds are through: a row each in Markdown, then the rank correlation, and a drawing. With it, each way to find a plan has the same
+//! evaluations, sequences and space, and the plans are judged on sequences of the text that neither calibration nor search saw; the drawing has the
+//! best plan so far over evaluations, at the last size. An evaluation takes the sequences of the search (16 of 256 tokens, or the first `--sequences`
+//! of them) through the model. `--cache` keeps what can be made again (statistics, repaired shapes) for the next time.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a developer's command
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use secateur_compress::Intent;
 use secateur_compress::allocation::Knowledge;
 use secateur_compress::progress::Silent;
 use secateur_compress::statistics::{Place, calibrate, calibration_tokens, read_texts};
 use secateur_model::{Checkpoint, Rounding};
-use secateur_plans::{Limits, Measurer, Offer, Plans, Stages, Subject};
+use secateur_plans::{Measurer, Offer, Plans, Scored, Stages, Subject};
 use secateur_profiles::ByteSize;
-use secateur_reports::chart::{Chart, Series};
-use secateur_search::baselines::Baseline;
-use secateur_search::{Evaluate as _, Genome, Limit, Preset, Search, Study, Surrogate as _};
-use secateur_tests::random::Random;
-use secateur_tests::spearman::spearman;
+use secateur_search::{Evaluate as _, Genome};
+
+mod compare;
+mod predict;
 
 type Failure = Box<dyn Error>;
 
@@ -127,143 +127,9 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Subject { whole: &whole, statistics: &statistics, knowledge: &knowledge, intent: &intent, stages };
     let plans = Plans::new(subject, &[], cache, &Silent)?;
     if arguments.compare {
-        return compare(arguments, &plans, &held_out);
+        return compare::compare(arguments, &plans, &held_out);
     }
-    predict(arguments, &plans)
-}
-
-/// Predicted beside measured, on the first sequences of the search.
-fn predict(arguments: &Arguments, plans: &Plans) -> Result<(), Failure> {
-    let started = Instant::now();
-    let mut pairs = Vec::new();
-    let all = plans.sequences();
-    let measurer = Measurer::new(plans, &all[..arguments.sequences.unwrap_or(all.len()).min(all.len())])?;
-    println!("| bytes | shape | predicted | measured |\n|---:|---|---:|---:|");
-    for genome in wandering(plans, arguments.sizes[0], arguments.plans)? {
-        if started.elapsed() > arguments.time {
-            break;
-        }
-        let prediction = plans.predictor().predict(&genome);
-        let measured = mean(&measurer, &genome)?;
-        let shape = plans.describe(&genome).body;
-        println!("| {:.0} | {shape} | {:.4} | {measured:.4} |", prediction.costs[0], prediction.damage);
-        pairs.push((shape, prediction.damage, measured));
-    }
-    let told = |pairs: &[(f64, f64)]| {
-        spearman(pairs).map_or_else(|| "unknown".to_owned(), |correlation| format!("{correlation:.3}"))
-    };
-    let all: Vec<_> = pairs.iter().map(|(_, predicted, measured)| (*predicted, *measured)).collect();
-    let whole = plans.describe(&plans.space().genome(vec![0; plans.space().len()])?).body;
-    let of_whole = pairs.iter().filter(|(shape, ..)| *shape == whole);
-    let of_whole: Vec<_> = of_whole.map(|(_, predicted, measured)| (*predicted, *measured)).collect();
-    if let Some(chart) = &arguments.chart {
-        std::fs::write(chart, drawn(&pairs, &whole).svg())?;
-    }
-    println!(
-        "\nSpearman's rank correlation: {} on {} plans, {} on the {} of them that keep the shape; {:.0} seconds.",
-        told(&all),
-        all.len(),
-        told(&of_whole),
-        of_whole.len(),
-        started.elapsed().as_secs_f64()
-    );
-    Ok(())
-}
-
-/// A dot for each plan.
-fn drawn(pairs: &[(String, f64, f64)], whole: &str) -> Chart {
-    let of = |name: &str, is_whole: bool| Series {
-        name: name.to_owned(),
-        points: pairs
-            .iter()
-            .filter(|(shape, ..)| (shape == whole) == is_whole)
-            .map(|(_, predicted, measured)| (1e3 * predicted, 1e3 * measured))
-            .collect(),
-    };
-    Chart {
-        title: "Random plans: measured and predicted loss, thousandths of a nat per token".to_owned(),
-        x: "predicted".to_owned(),
-        start: 0.0,
-        y: "measured".to_owned(),
-        series: vec![of("the model's own shape", true), of("smaller shapes", false)],
-        joined: false,
-    }
-}
-
-/// Plans within so many bytes: from the best by types alone, 1, 2, 4 … 256 changes that keep the budget, of any kind of unit as likely as of any other.
-fn wandering(plans: &Plans, bytes: u64, count: usize) -> Result<Vec<Genome>, Failure> {
-    let budgets = plans.budgets(&Limits { size: Some(bytes), ..Limits::default() })?;
-    let start = plans.by_types_alone(bytes).ok_or("the size is too small for the model's own shape")?;
-    let units = plans.space().units();
-    let mut kinds: Vec<&str> = units.iter().map(|unit| unit.kind.as_str()).collect();
-    kinds.sort_unstable();
-    kinds.dedup();
-    let mut random = Random::new(1);
-    let mut draw = |below: usize| (random.uniform() * below as f64) as usize;
-    let mut wander = |steps: usize| {
-        let (mut here, mut done) = (start.clone(), 0);
-        while done < steps {
-            let kind = kinds[draw(kinds.len())];
-            let of_kind: Vec<usize> = (0..units.len()).filter(|&unit| units[unit].kind == kind).collect();
-            let unit = of_kind[draw(of_kind.len())];
-            let there = plans.space().with(&here, unit, draw(units[unit].levels));
-            if budgets.fit(&plans.predictor().predict(&there).costs) {
-                here = there;
-                done += 1;
-            }
-        }
-        here
-    };
-    Ok((0..count).map(|index| wander(1 << (index % 9))).collect())
-}
-
-/// Plans found in several ways, judged on sequences that none of them saw.
-fn compare(arguments: &Arguments, plans: &Plans, judge: &[Vec<u32>]) -> Result<(), Failure> {
-    let judge = Measurer::new(plans, judge)?;
-    println!("| bytes | how | held-out KL, mean ± deviation over seeds | seconds |\n|---:|---|---:|---:|");
-    for &bytes in &arguments.sizes {
-        for how in ["search", "types by knapsack alone", "random", "(1+λ)"] {
-            let started = Instant::now();
-            // the knapsack knows no seed
-            let seeds = if how == "types by knapsack alone" { 1 } else { arguments.seeds };
-            let judged = (0..seeds)
-                .map(|seed| {
-                    let found = find(how, arguments.evaluations, seed, plans, bytes)?;
-                    mean(&judge, &found.ok_or_else(|| format!("{how} found nothing"))?)
-                })
-                .collect::<Result<Vec<f64>, Failure>>()?;
-            let (mean, deviation) = mean_and_deviation(&judged);
-            let seconds = started.elapsed().as_secs_f64();
-            println!("| {bytes} | {how} | {mean:.4} ± {deviation:.4} | {seconds:.0} |");
-        }
-    }
-    Ok(())
-}
-
-/// The plan that a way to find one ends with.
-fn find(
-    how: &str,
-    evaluations: usize,
-    seed: u64,
-    plans: &Plans,
-    bytes: u64,
-) -> Result<Option<Genome>, Failure> {
-    let by_types = plans.by_types_alone(bytes);
-    let budgets = plans.budgets(&Limits { size: Some(bytes), ..Limits::default() })?;
-    let search = Search::new(plans.space(), plans.predictor(), budgets, Preset::Balanced.settings(seed))?
-        .limited(Limit::Evaluations(evaluations));
-    let measurer = Measurer::new(plans, plans.sequences())?;
-    let baseline = match how {
-        "random" => Baseline::Random,
-        "(1+λ)" => Baseline::OnePlusLambda,
-        "search" => {
-            let search = search.starting_from(by_types.into_iter().collect())?;
-            let outcome = search.run(&measurer, &mut Study::in_memory(), &secateur_search::Silent)?;
-            return Ok(Some(outcome.chosen.genome));
-        }
-        _ => return Ok(by_types),
-    };
-    Ok(baseline.run(&search, &measurer)?.map(|compared| compared.plan))
+    predict::predict(arguments, &plans)
 }
 
 /// Nats per token that a plan loses on all sequences.
@@ -272,9 +138,9 @@ fn mean(measurer: &Measurer, genome: &Genome) -> Result<f64, Failure> {
     Ok(measurer.measure(genome, 0..count)?.iter().sum::<f64>() / count as f64)
 }
 
-fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
-    let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    (mean, (squares / (count - 1.0).max(1.0)).sqrt())
+/// Measures on the sequences of the search that were asked for.
+fn measurer<'p, 'a>(arguments: &Arguments, plans: &'p Plans<'a>) -> Result<Measurer<'p, 'a>, Failure> {
+    let all = plans.sequences();
+    let count = arguments.sequences.unwrap_or(all.len()).min(all.len());
+    Ok(Measurer::new(plans, &all[..count], Scored::ThreeQuarters)?)
 }
