@@ -112,14 +112,14 @@ fn arguments() -> Result<Arguments, Failure> {
 }
 
 /// The parent's log-probabilities on each text.
-struct Scored {
+struct Judged {
     /// Of the text of the table.
     base: PathBuf,
     /// Of the others.
     also: Vec<PathBuf>,
 }
 
-impl Scored {
+impl Judged {
     fn begin(arguments: &Arguments, folder: &Path) -> Result<Self, Failure> {
         let chunks = Chunks { count: arguments.chunks, length: 512 };
         let base = folder.join("base");
@@ -161,7 +161,7 @@ impl Scored {
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
-    let judged = Scored::begin(arguments, folder.path())?;
+    let judged = Judged::begin(arguments, folder.path())?;
     let texts: Vec<OsString> = arguments
         .calibrate
         .iter()
