@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use secateur_compress::CompressError;
 use secateur_compress::statistics::{self, Text};
-use secateur_plans::{Alone, Device, Effort, Limits, Offer, Plans, Searched, Stages, Subject};
+use secateur_model::Rounding;
+use secateur_plans::{Alone, Care, Device, Effort, Limits, Offer, Plans, Searched, Stages, Subject};
 use secateur_profiles::ByteSize;
 use secateur_reports::search::{AloneRow, PlanRow, SearchRecord, StepRow};
 use secateur_search::{Candidate, Stopped, Surrogate as _};
@@ -22,7 +23,7 @@ pub struct NothingChosen;
 
 /// What a search is for, and how hard it tries.
 pub struct Target {
-    shape: bool,
+    shape: Option<Care>,
     /// Texts whose tokens stay, if others may go.
     texts: Vec<Text>,
     offer: Offer,
@@ -46,6 +47,8 @@ pub struct AskedOfPlan<'a> {
     pub min_decode: Option<f64>,
     pub min_prefill: Option<f64>,
     pub context: usize,
+    /// How what is found is rounded.
+    pub rounding: Rounding,
 }
 
 impl Target {
@@ -88,7 +91,14 @@ impl Target {
             study: arguments.study.clone(),
             rivals: arguments.search.rivals(),
         };
-        Ok(Self { shape: arguments.may_cut(StageArgument::Shape), texts, offer, limits, devices, effort })
+        Ok(Self {
+            shape: arguments.may_cut(StageArgument::Shape).then(|| arguments.search.care()),
+            texts,
+            offer,
+            limits,
+            devices,
+            effort,
+        })
     }
 
     /// What it may cut beside the types of matrices.

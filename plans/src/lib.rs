@@ -30,7 +30,7 @@ pub use error::PlansError;
 pub use finals::Finalist;
 pub use measure::Measurer;
 pub use offer::{Offer, OfferedTypes};
-pub use plans::{Plans, Stages, Subject};
+pub use plans::{Care, Plans, Stages, Subject};
 pub use predict::Predictor;
 pub use search::{Alone, Effort, Searched};
 pub use yardstick::Scored;

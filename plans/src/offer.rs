@@ -9,6 +9,7 @@ use secateur_model::{Checkpoint, ModelSpec, TensorType};
 use serde::{Deserialize, Serialize};
 
 use crate::error::PlansError;
+use crate::plans::Care;
 
 /// Widths of the feed-forward part, in twelfths of the model's.
 const TWELFTHS: [usize; 4] = [11, 10, 9, 8];
@@ -36,7 +37,8 @@ pub struct Offer {
     pub heads: Option<Vec<usize>>,
     /// How many feed-forward channels each layer keeps.
     pub ffn: Option<Vec<usize>>,
-    /// Whether each layer may keep a number of its own, `ffn` being the mean; where a runtime loads such layers, it may unless this says no.
+    /// Whether each layer may keep a number of its own, `ffn` being the mean; if this does not say, with [`Care::Thorough`] where a runtime loads such
+    /// layers.
     pub uneven: Option<bool>,
     /// How many tokens stay.
     pub vocabulary: Option<Vec<usize>>,
@@ -65,6 +67,8 @@ pub(crate) struct OfferedSizes {
     pub widths: Vec<usize>,
     /// On average.
     pub means: Vec<usize>,
+    /// Whether layers go by what calibration has told of them.
+    pub by_influence: bool,
 }
 
 impl Offer {
@@ -72,7 +76,7 @@ impl Offer {
     ///
     /// # Errors
     /// If the model cannot have one of them, or nothing that is kept would load it.
-    pub(crate) fn sizes(&self, spec: &ModelSpec) -> Result<OfferedSizes, CompressError> {
+    pub(crate) fn sizes(&self, spec: &ModelSpec, care: Care) -> Result<OfferedSizes, CompressError> {
         let layers = spec.layers.len();
         let width = spec.layers.iter().filter_map(|layer| layer.gated()).map(|gated| gated.width).min();
         let heads = spec.layers.iter().filter_map(|layer| layer.attention()).map(|layer| layer.heads).min();
@@ -97,9 +101,9 @@ impl Offer {
         let of_heads = |kept: usize| ShapeRequest { heads: Some(kept), ..nothing.clone() };
         let of_width = |kept: usize| ShapeRequest { ffn: Some(kept), ..nothing.clone() };
         let mut widths = possible(self.ffn.as_ref(), own_widths(), width, of_width, spec)?;
-        let is_loaded = spec.family.table().uneven.is_some();
+        let is_usual = care == Care::Thorough && spec.family.table().uneven.is_some();
         let mut means = Vec::new();
-        if self.uneven.unwrap_or(is_loaded) {
+        if self.uneven.unwrap_or(is_usual) {
             means.clone_from(&widths);
             // of rows that fill large blocks, more types are legal: what layers of their own widths do not have
             widths.retain(|width| width.is_multiple_of(LARGE_BLOCK));
@@ -111,6 +115,7 @@ impl Offer {
             heads: possible(self.heads.as_ref(), Vec::new(), heads, of_heads, spec)?,
             widths,
             means,
+            by_influence: care == Care::Quick,
         })
     }
 
@@ -220,23 +225,24 @@ mod tests {
         let spec = demo().spec;
         let (layers, width) = (spec.layers.len(), spec.layers[0].gated().unwrap().width);
         let offer = Offer { layers: Some(vec![2, layers, 3]), ffn: Some(Vec::new()), ..Offer::default() };
-        let sizes = offer.sizes(&spec).unwrap();
-        assert_eq!(
-            sizes,
-            OfferedSizes { layers: vec![3, 2], heads: Vec::new(), widths: Vec::new(), means: Vec::new() }
-        );
-        let own = Offer::default().sizes(&spec).unwrap();
+        let sizes = offer.sizes(&spec, Care::Thorough).unwrap();
+        assert_eq!((sizes.layers, sizes.heads, sizes.widths), (vec![3, 2], Vec::new(), Vec::new()));
+        let own = Offer::default().sizes(&spec, Care::Thorough).unwrap();
         assert!(own.means.iter().all(|&narrower| narrower < width) && !own.means.is_empty());
         assert!(own.widths.iter().all(|narrower| narrower % 256 == 0), "{own:?}");
-        let even = Offer { uneven: Some(false), ..Offer::default() }.sizes(&spec).unwrap();
-        assert_eq!((even.widths, even.means), (own.means, Vec::new()));
+        let usual = Offer::default().sizes(&spec, Care::Usual).unwrap();
+        assert_eq!((&usual.widths, &usual.means), (&own.means, &Vec::new()));
+        let even = Offer { uneven: Some(false), ..Offer::default() }.sizes(&spec, Care::Thorough).unwrap();
+        assert_eq!(even, usual);
+        let quick = Offer { uneven: Some(true), ..Offer::default() }.sizes(&spec, Care::Quick).unwrap();
+        assert_eq!(quick, OfferedSizes { by_influence: true, ..own });
         assert_eq!(Offer::default().vocabularies(4800), [2400, 1600, 1200, 800, 600]);
     }
 
     #[test]
     fn what_the_model_cannot_have_is_refused() {
         let spec = demo().spec;
-        let refused = |offer: Offer| assert!(offer.sizes(&spec).is_err(), "{offer:?}");
+        let refused = |offer: Offer| assert!(offer.sizes(&spec, Care::Usual).is_err(), "{offer:?}");
         refused(Offer { layers: Some(vec![spec.layers.len() + 1]), ..Offer::default() });
         refused(Offer { heads: Some(vec![0]), ..Offer::default() });
         refused(Offer { ffn: Some(vec![1 << 20]), ..Offer::default() });

@@ -50,12 +50,23 @@ pub struct Subject<'a> {
 /// What a search may cut, beside the types of matrices.
 #[derive(Debug, Clone, Copy)]
 pub struct Stages<'a> {
-    /// Layers and channels.
-    pub shape: bool,
+    /// Layers and channels, chosen with so much care; nothing for the shape as it is.
+    pub shape: Option<Care>,
     /// Tokens that these texts do not need; without texts, all stay.
     pub vocabulary: &'a [Text],
     /// Into what.
     pub offer: &'a Offer,
+}
+
+/// How much time shapes are worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Care {
+    /// Layers go by how little they turn hidden states, which calibration has told already.
+    Quick,
+    /// Layers go by what the predictions lose without them.
+    Usual,
+    /// Layers get widths of their own besides, for which the model is taken through text and back.
+    Thorough,
 }
 
 /// Whose damages types are weighed by.
@@ -98,12 +109,19 @@ impl<'a> Plans<'a> {
         let Subject { whole, statistics, stages, .. } = subject;
         let mut sequences = statistics.spread(SEQUENCES);
         sequences.iter_mut().for_each(|sequence| sequence.truncate(SEQUENCE_TOKENS));
-        let shapes = if stages.shape {
+        let shapes = if let Some(care) = stages.shape {
             let first = sequences[..TRIED_ON.min(sequences.len())].to_vec();
             // few sequences, held against several shapes
             let yardstick =
                 Yardstick::new(whole.clone(), first, Scored::ThreeQuarters, Room::new(usize::MAX));
-            Shapes::new(whole, statistics, stages.offer, &yardstick, cache, progress)?
+            Shapes::new(
+                whole,
+                statistics,
+                stages.offer.sizes(&whole.spec, care)?,
+                &yardstick,
+                cache,
+                progress,
+            )?
         } else {
             Shapes::of_whole(whole, statistics, cache)
         };

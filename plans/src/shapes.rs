@@ -10,7 +10,7 @@ use secateur_compress::statistics::Statistics;
 use secateur_model::shape::ShapePlan;
 use secateur_model::{Checkpoint, ModelSpec};
 
-use crate::offer::Offer;
+use crate::offer::OfferedSizes;
 use crate::tried_shapes::TriedShapes;
 use crate::yardstick::Yardstick;
 
@@ -41,12 +41,11 @@ impl<'a> Shapes<'a> {
     pub fn new(
         whole: &'a Checkpoint,
         statistics: &'a Statistics,
-        offer: &Offer,
+        offered: OfferedSizes,
         yardstick: &Yardstick,
         cache: &Path,
         progress: &dyn Progress,
     ) -> Result<Self, CompressError> {
-        let offered = offer.sizes(&whole.spec)?;
         let TriedShapes { plans, losses, .. } =
             TriedShapes::new(whole, statistics, offered, yardstick, progress)?;
         let mut all = vec![as_it_is()];

@@ -22,7 +22,7 @@ use secateur_search::{Genome, Limit, Prediction, Preset, Study, Surrogate as _};
 use crate::plans::Damages;
 use crate::shapes::Shape;
 use crate::space::{Choices, MATRICES, SHAPE, VOCABULARY};
-use crate::{Device, Effort, Limits, Measurer, Offer, Plans, PlansError, Scored, Stages, Subject};
+use crate::{Care, Device, Effort, Limits, Measurer, Offer, Plans, PlansError, Scored, Stages, Subject};
 
 const CONTEXT: usize = 512;
 const PROMPT: usize = 256;
@@ -63,7 +63,7 @@ fn with_plans_of(
         statistics: &statistics,
         knowledge: &knowledge,
         intent: &intent,
-        stages: Stages { shape: true, vocabulary, offer },
+        stages: Stages { shape: Some(Care::Thorough), vocabulary, offer },
     };
     test(Plans::new(subject, devices, cache.path(), &Silent));
 }

@@ -4,6 +4,7 @@ use secateur_compress::CompressError;
 use secateur_compress::progress::{Progress, Silent};
 use secateur_compress::shape::{
     Importance, Layers, ShapeRequest, choose_shape, choose_uneven_widths, choose_widths, drop_by_divergence,
+    drop_by_influence,
 };
 use secateur_compress::statistics::{Statistics, keep, read_kept};
 use secateur_model::Checkpoint;
@@ -17,7 +18,7 @@ use crate::yardstick::Yardstick;
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TriedShapes {
-    /// The version of this record: 3.
+    /// The version of this record: 4.
     schema: u32,
     /// Of the statistics.
     calibration: String,
@@ -41,7 +42,7 @@ impl TriedShapes {
         let calibration = statistics.fingerprint();
         let kept: Option<Self> = read_kept(&path);
         let is_same =
-            |tried: &Self| tried.schema == 3 && tried.calibration == calibration && tried.offered == offered;
+            |tried: &Self| tried.schema == 4 && tried.calibration == calibration && tried.offered == offered;
         if let Some(tried) = kept.filter(is_same) {
             return Ok(tried);
         }
@@ -55,7 +56,7 @@ impl TriedShapes {
             losses.push(divergences.iter().sum::<f64>() / divergences.len().max(1) as f64);
             progress.advance(1);
         }
-        let tried = Self { schema: 3, calibration, offered, plans, losses };
+        let tried = Self { schema: 4, calibration, offered, plans, losses };
         keep(&path, &tried)?;
         Ok(tried)
     }
@@ -94,16 +95,24 @@ fn plans(
         of_widths.extend(chosen.into_iter().map(|plan| plan.layers));
     }
     let fewest = offered.layers.iter().copied().min().unwrap_or(of);
-    let order = if fewest < of {
+    let order = if fewest < of && !offered.by_influence {
         drop_by_divergence(whole, fewest, statistics.sequences(), progress)?
     } else {
         Vec::new()
     };
+    let gone = |kept: usize| {
+        if offered.by_influence {
+            drop_by_influence(statistics.block_influence(), kept)
+        } else {
+            order[..of - kept].to_vec()
+        }
+    };
     let mut plans = Vec::new();
-    for kept in std::iter::once(&of).chain(&offered.layers) {
+    for &kept in std::iter::once(&of).chain(&offered.layers) {
+        let gone = gone(kept);
         for heads in &of_heads {
             for widths in &of_widths {
-                let stays = |layer: &KeptLayer| !order[..of - kept].contains(&layer.layer);
+                let stays = |layer: &KeptLayer| !gone.contains(&layer.layer);
                 let layers =
                     heads.iter().zip(widths).filter(|(layer, _)| stays(layer)).map(|(of_heads, of_width)| {
                         KeptLayer {

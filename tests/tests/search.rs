@@ -228,7 +228,7 @@ fn what_no_plan_reaches_is_told_with_the_nearest() {
     refused(&["--min-decode", "1000000"], 1, &["microseconds per token on raspberry-pi-5-8gb", "nearest"]);
     refused(&["--min-prefill", "1000000"], 1, &["microseconds per token of a prompt on raspberry-pi-5-8gb"]);
     refused(&["--max-size", "600kB", "--ffn", "128"], 2, &["--ffn", "leave it out"]);
-    refused(&["--max-size", "600kB", "--rounding", "rtn"], 2, &["full rounding, not rtn"]);
+    refused(&["--max-size", "600kB", "--rounding", "rtn"], 2, &["full or gptq rounding, not rtn"]);
     refused(&["--max-size", "600kB", "--time", "soon"], 2, &["90s, 10m or 1h"]);
     let unknown: [&OsStr; 6] =
         ["compress", "demo", "--profile", "toaster", "--out", out.to_str().unwrap()].map(OsStr::new);

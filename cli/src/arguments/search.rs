@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use secateur_model::Rounding;
+use secateur_plans::Care;
 use secateur_profiles::ByteSize;
 use secateur_search::{Limit, Preset};
 
@@ -40,7 +42,7 @@ pub struct SearchArguments {
     /// A text file, or a folder of .txt and .md files, to calibrate and measure on; may be repeated [default: a mixed text in the program]
     #[arg(long = "text", value_name = "FILE|FOLDER")]
     pub texts: Vec<PathBuf>,
-    /// Tokens to calibrate on at most, spread over the text [default: 24576, or 8192 with --search fast]
+    /// Tokens to calibrate on at most, spread over the text [default: 24576, or 12288 with --search fast]
     #[arg(long, value_name = "N")]
     pub tokens: Option<usize>,
 }
@@ -61,7 +63,7 @@ pub struct EffortArguments {
     /// How hard to search
     #[arg(long, value_name = "PRESET", value_enum, default_value_t)]
     pub search: PresetArgument,
-    /// Measure plans for so long, for example 90s or 10m [default: 1m fast, 5m balanced, 60m thorough]
+    /// Measure plans for so long, for example 90s or 10m [default: not at all with fast, 5m balanced, 60m thorough]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub time: Option<Duration>,
     /// Measure so many plans instead; 0 asks only what the study already knows
@@ -97,6 +99,15 @@ impl PresetArgument {
         }
     }
 
+    /// How much time shapes are worth.
+    pub fn care(self) -> Care {
+        match self {
+            Self::Fast => Care::Quick,
+            Self::Balanced => Care::Usual,
+            Self::Thorough => Care::Thorough,
+        }
+    }
+
     /// Plans that are rounded in full to see whether they are better than the one found, where it is to be written.
     pub fn rivals(self) -> usize {
         match self {
@@ -106,11 +117,21 @@ impl PresetArgument {
         }
     }
 
-    fn minutes(self) -> u64 {
+    /// How what is found is rounded: solving for the parent's hidden states takes as long as all else that a fast search does.
+    pub fn rounding(self) -> Rounding {
         match self {
-            Self::Fast => 1,
-            Self::Balanced => 5,
-            Self::Thorough => 60,
+            Self::Fast => Rounding::Gptq,
+            Self::Balanced | Self::Thorough => Rounding::Full,
+        }
+    }
+
+    /// How long to measure. The first plan of all takes a minute on small models, since all matrices are rounded for it, so a fast search goes by
+    /// predictions.
+    fn limit(self) -> Limit {
+        match self {
+            Self::Fast => Limit::Evaluations(0),
+            Self::Balanced => Limit::Time(Duration::from_secs(5 * 60)),
+            Self::Thorough => Limit::Time(Duration::from_secs(60 * 60)),
         }
     }
 }
@@ -119,7 +140,7 @@ impl EffortArguments {
     /// Tokens to calibrate on where nobody says how many: a fast search is not worth the time that more would take.
     pub fn usual_tokens(&self) -> usize {
         match self.search {
-            PresetArgument::Fast => 8_192,
+            PresetArgument::Fast => 12_288,
             PresetArgument::Balanced | PresetArgument::Thorough => USUAL_TOKENS,
         }
     }
@@ -134,7 +155,7 @@ impl EffortArguments {
         match (self.evaluations, self.time) {
             (Some(evaluations), _) => Limit::Evaluations(evaluations),
             (None, Some(time)) => Limit::Time(time),
-            (None, None) => Limit::Time(Duration::from_secs(60 * self.search.minutes())),
+            (None, None) => self.search.limit(),
         }
     }
 }

@@ -19,6 +19,7 @@ pub fn run(arguments: &SearchArguments, seed: u64, console: &Console) -> anyhow:
         min_decode: arguments.min_decode,
         min_prefill: arguments.min_prefill,
         context: arguments.effort.context.min(whole.spec.context_length),
+        rounding: arguments.effort.search.rounding(),
     };
     let target = Target::new(&asked, &arguments.effort, &arguments.texts, seed)?;
     let progress = console.progress();

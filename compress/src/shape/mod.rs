@@ -20,7 +20,7 @@ mod uneven;
 pub use choose::{choose_shape, choose_uneven_widths, choose_widths};
 pub use error::ShapeRequestError;
 pub use importance::{Importance, ImportanceError};
-pub use layers::drop_by_divergence;
+pub use layers::{drop_by_divergence, drop_by_influence};
 pub use place::repaired_path;
 pub use repair::repair;
 pub use request::{Layers, ShapeRequest};

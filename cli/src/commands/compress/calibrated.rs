@@ -145,13 +145,13 @@ fn within_budget(
 
 /// What a search is asked for, in words, and with what it decides.
 pub fn search_intent(asked_of_plan: &AskedOfPlan, texts: &[PathBuf], known: &Known) -> Intent {
-    let AskedOfPlan { profiles, max_size, max_memory, min_decode, min_prefill, .. } = asked_of_plan;
+    let AskedOfPlan { profiles, max_size, max_memory, min_decode, min_prefill, rounding, .. } = asked_of_plan;
     let mut asked: Vec<String> = profiles.iter().map(|profile| format!("profile={profile}")).collect();
     asked.extend(max_size.map(|ByteSize(bytes)| format!("max-size={bytes}")));
     asked.extend(max_memory.map(|ByteSize(bytes)| format!("max-memory={bytes}")));
     asked.extend(min_decode.map(|speed| format!("min-decode={speed}")));
     asked.extend(min_prefill.map(|speed| format!("min-prefill={speed}")));
-    intent(texts, asked, Rounding::Full, known)
+    intent(texts, asked, *rounding, known)
 }
 
 fn intent(texts: &[PathBuf], mut asked: Vec<String>, rounding: Rounding, known: &Known) -> Intent {

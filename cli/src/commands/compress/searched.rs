@@ -23,7 +23,7 @@ use crate::searching::{AskedOfPlan, Found, Target};
 /// An option that does not go with a search.
 #[derive(Debug, thiserror::Error)]
 pub enum SearchedError {
-    #[error("a search wants to write its plan with full rounding, not {found}; leave `--rounding` out")]
+    #[error("a search writes its plan with full or gptq rounding, not {found}; leave `--rounding` out")]
     Rounding { found: String },
     #[error("`{option}` decides what the search is to decide; leave it out, or leave `--profile` out")]
     Decided { option: &'static str },
@@ -45,6 +45,7 @@ fn asked<'a>(arguments: &'a CompressArguments, checkpoint: &Checkpoint) -> Asked
         min_decode: gates.min_decode,
         min_prefill: gates.min_prefill,
         context: arguments.effort.context.min(checkpoint.spec.context_length),
+        rounding: arguments.rounding.unwrap_or_else(|| arguments.effort.search.rounding()),
     }
 }
 
@@ -158,7 +159,7 @@ fn check(arguments: &CompressArguments) -> Result<(), SearchedError> {
         return Err(SearchedError::Decided { option });
     }
     match arguments.rounding {
-        None | Some(Rounding::Full) => Ok(()),
+        None | Some(Rounding::Gptq | Rounding::Full) => Ok(()),
         Some(other) => Err(SearchedError::Rounding { found: other.to_string() }),
     }
 }

@@ -23,7 +23,7 @@ use secateur_compress::allocation::Knowledge;
 use secateur_compress::progress::Silent;
 use secateur_compress::statistics::{Place, calibrate, calibration_tokens, read_texts};
 use secateur_model::{Checkpoint, Rounding};
-use secateur_plans::{Measurer, Offer, Plans, Scored, Stages, Subject};
+use secateur_plans::{Care, Measurer, Offer, Plans, Scored, Stages, Subject};
 use secateur_profiles::ByteSize;
 use secateur_search::{Evaluate as _, Genome};
 
@@ -122,7 +122,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     let statistics = calibrate(&whole, &seen, &Place::Cache(cache.to_owned()), &Silent)?.statistics;
     let knowledge = Knowledge::of(&whole, &statistics, 0, &Silent)?;
     let intent = Intent { asked: Vec::new(), rounding: Rounding::Full, calibration: None };
-    let stages = Stages { shape: true, vocabulary: &[], offer: &Offer::default() };
+    let stages = Stages { shape: Some(Care::Usual), vocabulary: &[], offer: &Offer::default() };
     let subject =
         Subject { whole: &whole, statistics: &statistics, knowledge: &knowledge, intent: &intent, stages };
     let plans = Plans::new(subject, &[], cache, &Silent)?;
