@@ -20,6 +20,7 @@ use rayon::prelude::*;
 use secateur_model::TensorType;
 
 use super::QuantizeError;
+#[cfg(target_arch = "x86_64")]
 use super::dispatch::has_avx2;
 use super::levels::{E2m1, Iq4};
 use super::vector::{Portable, Vector};
