@@ -150,7 +150,7 @@ fn record(plans: &Plans, searched: &Searched) -> SearchRecord {
             Stopped::Limit => "the limit was reached",
             Stopped::Settled => "nothing better came",
             Stopped::Interrupted => "it was interrupted",
-            Stopped::Answered => "the study answered, nothing was measured anew",
+            Stopped::Answered => "predictions and the study answered, nothing was measured anew",
         }
         .to_owned(),
     }

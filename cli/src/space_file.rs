@@ -53,7 +53,8 @@ pub fn read_space(path: &Path, effort: &EffortArguments, texts: &[PathBuf]) -> R
         .map_err(|source| SpaceError::NotASpace { path: path.clone(), source })?;
     let is_offered = |list: &Option<Vec<usize>>| list.as_ref().is_some_and(|list| !list.is_empty());
     let lists = [("layers", &offer.layers), ("heads", &offer.heads), ("ffn", &offer.ffn)];
-    if let Some((key, _)) = lists.into_iter().find(|(_, list)| is_offered(list))
+    let listed = lists.into_iter().find(|(_, list)| is_offered(list)).map(|(key, _)| key);
+    if let Some(key) = listed.or((offer.uneven == Some(true)).then_some("uneven"))
         && !effort.may_cut(StageArgument::Shape)
     {
         return Err(SpaceError::StageLeftOut { path, key, stage: "shape" });

@@ -17,9 +17,6 @@ const TWELFTHS: [usize; 4] = [11, 10, 9, 8];
 /// Widths come in steps of this, so that types in small blocks stay legal.
 const WIDTH_STEP: usize = 32;
 
-/// Numbers in a block of the types with the most levels of scales.
-const LARGE_BLOCK: usize = 256;
-
 /// How many layers may go, as a divisor of how many there are.
 const LAYER_SHARES: [usize; 2] = [15, 8];
 
@@ -106,7 +103,7 @@ impl Offer {
         if self.uneven.unwrap_or(is_usual) {
             means.clone_from(&widths);
             // of rows that fill large blocks, more types are legal: what layers of their own widths do not have
-            widths.retain(|width| width.is_multiple_of(LARGE_BLOCK));
+            widths.retain(|&width| TensorType::Q4_K.is_legal_for(width));
             let uneven = |&mean: &usize| ShapeRequest { uneven: true, ..of_width(mean) }.check(spec);
             means.iter().try_for_each(uneven)?;
         }

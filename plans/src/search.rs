@@ -7,7 +7,7 @@ use secateur_compress::allocation::MatrixOptions;
 use secateur_compress::statistics::sequences_fingerprint;
 use secateur_search::{
     Budgets, Candidate, Damage, Genome, Limit, Measured, Outcome, Preset, Progress, Search, SearchError,
-    Settings, Stopped, Study, StudyError, Surrogate as _, undominated,
+    Stopped, Study, StudyError, Surrogate as _, undominated,
 };
 
 use crate::costs::{Device, Limits};
@@ -19,7 +19,7 @@ use crate::shapes::Shape;
 use crate::yardstick::Scored;
 
 /// How plans are measured; another way is another study.
-const MEASURED: &str = "feedback";
+const MEASURED: &str = "feedback-three-quarters";
 
 /// How long to search.
 #[derive(Debug, Clone)]
@@ -76,8 +76,8 @@ impl Plans<'_> {
             .size
             .and_then(|bytes| self.by_types_alone(bytes))
             .filter(|plan| budgets.fit(&self.predictor().predict(plan).costs));
-        let settings = effort.preset.settings(effort.seed);
-        let search = self.begin(limits, budgets.clone(), settings)?.limited(effort.limit);
+        let starts: Vec<Genome> = limits.size.map_or_else(Vec::new, |bytes| self.by_types(bytes));
+        let search = self.begin(&starts, budgets.clone(), effort)?.limited(effort.limit);
         let measures = effort.limit != Limit::Evaluations(0);
         let mut study = self.open_study(effort.study.as_deref(), measures)?;
         let outcome = if measures {
@@ -90,7 +90,7 @@ impl Plans<'_> {
         let alone = match self.devices.len() {
             0 | 1 => Vec::new(),
             several => (0..several)
-                .map(|device| self.alone(device, limits, effort, &study))
+                .map(|device| self.alone(device, limits, &starts, effort, &study))
                 .collect::<Result<_, _>>()?,
         };
         let (chosen, rivals) = self.finalists(&outcome.chosen, &study, &budgets, limits.size, effort.rivals);
@@ -102,12 +102,12 @@ impl Plans<'_> {
         &self,
         device: usize,
         limits: &Limits,
+        starts: &[Genome],
         effort: &Effort,
         study: &Study,
     ) -> Result<Alone, PlansError> {
         let budgets = self.budgets_on(limits, |other| other == device)?;
-        let settings = effort.preset.settings(effort.seed);
-        let search = self.begin(limits, budgets, settings)?;
+        let search = self.begin(starts, budgets, effort)?;
         let answered = search.answer(study).map_err(|error| self.in_words(error))?;
         let outcome = answered.outcome(0.0);
         let own = 1 + device * Device::COSTS..1 + (device + 1) * Device::COSTS;
@@ -120,15 +120,16 @@ impl Plans<'_> {
         Ok(Alone { device: self.devices[device].name.clone(), chosen: outcome.chosen, front })
     }
 
-    /// A search that begins with the best plans by types alone that are within the budgets.
+    /// A search that begins with those of some plans that are within the budgets.
     fn begin(
         &self,
-        limits: &Limits,
+        starts: &[Genome],
         budgets: Budgets,
-        settings: Settings,
+        effort: &Effort,
     ) -> Result<Search<'_, Predictor>, PlansError> {
-        let mut starts: Vec<Genome> = limits.size.map_or_else(Vec::new, |bytes| self.by_types(bytes));
+        let mut starts = starts.to_vec();
         starts.retain(|plan| budgets.fit(&self.predictor().predict(plan).costs));
+        let settings = effort.preset.settings(effort.seed);
         Ok(Search::new(self.space(), self.predictor(), budgets, settings)?.starting_from(starts)?)
     }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use secateur_model::plan::Plan;
 use secateur_model::stored::FileBytes;
-use secateur_model::{Checkpoint, demo};
+use secateur_model::{Checkpoint, Rounding, demo};
 use secateur_tests::binary::{self, Ran};
 use secateur_tests::judge::{self, Specials};
 use serde_json::Value;
@@ -44,6 +44,7 @@ fn compress_finds_a_plan_for_a_device() {
     assert!(fs::metadata(&gguf).unwrap().len() <= 560_000);
     let plan: Plan = serde_saphyr::from_str(&fs::read_to_string(out.join("plan.yaml")).unwrap()).unwrap();
     assert_eq!(plan.asked[..2], ["profile=raspberry-pi-5-8gb", "max-size=560000"]);
+    assert_eq!(plan.rounding, Rounding::Gptq, "of a fast search");
     // stock llama.cpp runs it
     let tokens: &[u32] = &[1, 20, 300, 4];
     let rows = judge::next_token(&gguf, &[tokens.into()]).unwrap();
@@ -203,6 +204,7 @@ fn a_file_says_what_may_be_chosen() {
     refused("layers: [99]\n", &[], &["99"]);
     refused("depth: [2]\n", &[], &["space.yaml", "depth"]);
     refused("layers: [3]\n", &["--stages", "quantize"], &["`layers`", "shape"]);
+    refused("uneven: true\n", &["--stages", "quantize"], &["`uneven`", "shape"]);
     refused("vocabulary: [1024]\n", &[], &["--text"]);
     refused("types: [{tensors: ffn_dwon, types: [q8_0]}]\n", &[], &["ffn_dwon"]);
     refused("types: [{tensors: ffn_down, types: [q9]}]\n", &[], &["q9"]);

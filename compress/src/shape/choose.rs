@@ -148,6 +148,22 @@ fn most_gone(width: usize, mean: usize) -> usize {
     (MOST_TIMES * width.saturating_sub(mean)).min(width.saturating_sub(STEP))
 }
 
+/// What stays of layers, `mean` channels on average: of each what else is decided of it, its width, and the order in which its channels go.
+fn uneven(layers: &[(KeptLayer, usize, DropOrder)], mean: usize) -> Vec<KeptLayer> {
+    let curve = |(_, width, order): &(KeptLayer, usize, DropOrder)| {
+        let steps = order.losses.iter().take(most_gone(*width, mean)).skip(STEP - 1).step_by(STEP);
+        Curve { width: *width, losses: steps.copied().collect() }
+    };
+    let curves: Vec<Curve> = layers.iter().map(curve).collect();
+    let gone = curves.iter().map(|curve| curve.width.saturating_sub(mean)).sum();
+    let kept = layers.iter().zip(widths(&curves, gone)).map(|((kept, of, order), width)| {
+        let gone = of - width;
+        let ffn = (gone > 0).then(|| stay(*of, &order.units[..gone]));
+        KeptLayer { ffn, ..kept.clone() }
+    });
+    kept.collect()
+}
+
 impl Chooser<'_> {
     /// What stays of each layer, for each number of channels that layers are to have on average.
     fn choose_uneven(
@@ -163,28 +179,7 @@ impl Chooser<'_> {
             let (width, order) = in_layer.channel_losses(self.request.importance, least)?;
             Ok((in_layer.choose(&heads_alone)?, width, order))
         })?;
-        let of_mean = |&mean: &usize| {
-            let curve = |(_, width, order): &(KeptLayer, usize, DropOrder)| Curve {
-                width: *width,
-                losses: order.losses[..most_gone(*width, mean).min(order.losses.len())]
-                    .iter()
-                    .skip(STEP - 1)
-                    .step_by(STEP)
-                    .copied()
-                    .collect(),
-            };
-            let curves: Vec<Curve> = layers.iter().map(curve).collect();
-            let gone = curves.iter().map(|curve| curve.width.saturating_sub(mean)).sum();
-            let chosen = layers.iter().zip(widths(&curves, gone));
-            chosen
-                .map(|((kept, of, order), width)| {
-                    let gone = of - width;
-                    let ffn = (gone > 0).then(|| stay(*of, &order.units[..gone]));
-                    KeptLayer { ffn, ..kept.clone() }
-                })
-                .collect()
-        };
-        Ok(means.iter().map(of_mean).collect())
+        Ok(means.iter().map(|&mean| uneven(&layers, mean)).collect())
     }
 
     /// What is decided of each layer that is kept, from the first to the last, by one backward pass that says how much the predictions depend

@@ -17,8 +17,10 @@ pub struct SmallerVocabulary {
     pub tokenizer: Tokenizer,
 }
 
-/// For each of `sizes` the tokens that texts use most; what is no smaller than the vocabulary is left
-/// out, and unless all sizes `must_fit`, what is smaller than what must stay. What `unseen` (sequences of token ids out of the texts) has is not counted, so that a vocabulary can be tried there.
+/// For each of `sizes` the tokens that texts use most; what is no smaller than the vocabulary is left out, and unless all sizes `must_fit`,
+/// what is smaller than what must stay.
+///
+/// What `unseen` (sequences of token ids out of the texts) has is not counted, so that a vocabulary can be tried there.
 ///
 /// # Errors
 /// If nothing is left to count, a text cannot be tokenized, or a size that must fit does not.
