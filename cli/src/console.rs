@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use secateur_compress::progress::Progress;
 use secateur_reports::schemas::{Failed, Failure};
 use secateur_reports::{Format, Table, document};
@@ -202,13 +202,26 @@ impl Bar {
                 // a String takes all that is written
                 let _ = write!(out, "{:.0}", state.per_sec() / steps as f64);
             };
-            bar.set_style(style.with_key("rate", rate));
+            // indicatif's own goes by the last seconds, in which a search may not have come further
+            let started = Instant::now();
+            let left = move |state: &ProgressState, out: &mut dyn fmt::Write| {
+                let _ = write!(out, "{}", time_left(started.elapsed(), state.pos(), state.len()));
+            };
+            bar.set_style(style.with_key("rate", rate).with_key("left", left));
         }
         bar.set_message(stage);
         bar.set_length(length);
         bar.set_position(0);
         bar.reset_eta();
     }
+}
+
+/// How long it will take at the speed so far; nothing yet where nothing is done.
+fn time_left(elapsed: Duration, done: u64, length: Option<u64>) -> String {
+    let Some(length) = length.filter(|_| done > 0) else { return "…".to_owned() };
+    let left = elapsed.as_secs_f64() * length.saturating_sub(done) as f64 / done as f64;
+    Duration::try_from_secs_f64(left)
+        .map_or_else(|_| "…".to_owned(), |left| format!("{:#}", HumanDuration(left)))
 }
 
 impl Bar {
@@ -219,6 +232,9 @@ impl Bar {
         }
     }
 }
+
+/// Parts of an evaluation that a bar tells apart.
+const PARTS: u64 = 16;
 
 /// A search as a bar of its time, or of its evaluations, with the best plan so far.
 pub struct SearchProgress<'a> {
@@ -231,9 +247,9 @@ impl<'a> SearchProgress<'a> {
     pub fn new(bar: &'a Bar, limit: Limit) -> Self {
         let length = match limit {
             Limit::Time(time) => time.as_secs(),
-            Limit::Evaluations(evaluations) => evaluations as u64,
+            Limit::Evaluations(evaluations) => PARTS * evaluations as u64,
         };
-        bar.start("searching", length, 1, "{msg} {wide_bar} {percent:>3} %  {eta:>4} left");
+        bar.start("searching", length, 1, "{msg} {wide_bar} {percent:>3} %  {left:>4} left");
         Self { bar, started: Instant::now(), limit }
     }
 }
@@ -242,7 +258,7 @@ impl secateur_search::Progress for SearchProgress<'_> {
     fn report(&self, report: &Report) {
         let bar = self.bar.bar();
         if let Limit::Evaluations(_) = self.limit {
-            bar.set_position(report.evaluations as u64);
+            bar.set_position((PARTS as f64 * report.evaluations) as u64);
         }
         if let Some(best) = report.best {
             bar.set_message(format!(
@@ -271,11 +287,11 @@ impl Drop for Bar {
 
 impl Progress for Bar {
     fn begin(&self, stage: &'static str, elements: u64) {
-        self.start(stage, elements, 1, "{msg:<12} {wide_bar} {percent:>3} %  {eta:>4} left");
+        self.start(stage, elements, 1, "{msg:<12} {wide_bar} {percent:>3} %  {left:>4} left");
     }
 
     fn begin_tokens(&self, stage: &'static str, tokens: u64, steps: u64) {
-        let template = "{msg:<12} {wide_bar} {percent:>3} %  {rate} tokens/s  {eta:>4} left";
+        let template = "{msg:<12} {wide_bar} {percent:>3} %  {rate} tokens/s  {left:>4} left";
         self.start(stage, tokens * steps, steps, template);
     }
 
@@ -285,5 +301,21 @@ impl Progress for Bar {
 
     fn is_interrupted(&self) -> bool {
         is_interrupted()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_goes_by_all_that_is_done() {
+        let left = |seconds, done, length| time_left(Duration::from_secs(seconds), done, length);
+        assert_eq!(left(60, 1, Some(4)), "3m");
+        assert_eq!(left(10, 5, Some(10)), "10s");
+        assert_eq!(left(10, 12, Some(10)), "0s", "more than was expected");
+        // nothing is known yet
+        assert_eq!(left(600, 0, Some(10)), "…");
+        assert_eq!(left(600, 3, None), "…");
     }
 }

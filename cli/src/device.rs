@@ -1,6 +1,7 @@
 //! One model on one device, asked the same question by `compare`, `check` and `compress`.
 
-use secateur_profiles::cost::{Bound, CacheType, Workload};
+use secateur_model::CacheType;
+use secateur_profiles::cost::{Bound, Workload};
 use secateur_profiles::estimate::{advice, estimate, machine};
 use secateur_profiles::profile::{Profile, Runtime};
 use secateur_profiles::{Budget, Estimate, Usage, Verdict};
@@ -11,7 +12,7 @@ use secateur_reports::units;
 use crate::commands::whatif::{USUAL_CONTEXT, USUAL_PROMPT, WhatIfError, bound_name, runtime_of};
 
 /// A device with its usual runtime, and how models are used on it.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
     profile: &'a Profile,
     runtime: &'a Runtime,
@@ -30,6 +31,12 @@ impl<'a> Asked<'a> {
             loaded: false,
         };
         Ok(Self { profile, runtime: runtime_of(profile, None)?, usage })
+    }
+
+    /// Keys and values kept otherwise than in `f16`, if it says so.
+    pub fn with_cache(mut self, cache: Option<CacheType>) -> Self {
+        self.usage.cache = cache.unwrap_or_default();
+        self
     }
 
     /// What a model costs there.
@@ -102,6 +109,7 @@ pub fn check(verdict: &Verdict, reason: &str) -> Check {
     let shown = |value: f64| match verdict.limit {
         "max-size" | "max-memory" => units::bytes(value as u64),
         "max-ttft" => units::seconds(value),
+        "max-energy" => format!("{value:.3} J per token"),
         _ => format!("{value:.1} tokens/s"),
     };
     let side = if verdict.limit.starts_with("min") { "at least" } else { "at most" };

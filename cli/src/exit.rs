@@ -86,6 +86,7 @@ impl Exit {
         if let Some(error) = error.downcast_ref::<ForwardError>() {
             return match error {
                 ForwardError::Interrupted => Self::Interrupted,
+                ForwardError::Cache { .. } => Self::Usage,
                 _ => Self::Unusable,
             };
         }
@@ -137,6 +138,7 @@ impl Exit {
         match error {
             CompressError::Shape(ShapeRequestError::Singular { .. }) => Self::Unusable,
             CompressError::Request(_)
+            | CompressError::Forward(ForwardError::Cache { .. })
             | CompressError::Shape(_)
             | CompressError::FolderTaken { .. }
             | CompressError::FolderIsSource { .. } => Self::Usage,

@@ -12,7 +12,7 @@ use secateur_search::{Candidate, Stopped, Surrogate as _};
 
 use crate::arguments::{EffortArguments, StageArgument};
 use crate::cache;
-use crate::commands::whatif::{USUAL_PROMPT, load_profiles, runtime_of};
+use crate::commands::whatif::{USUAL_PROMPT, check_power, load_profiles, runtime_of};
 use crate::console::{Bar, SearchProgress};
 use crate::space_file::read_space;
 
@@ -46,6 +46,7 @@ pub struct AskedOfPlan<'a> {
     pub max_memory: Option<ByteSize>,
     pub min_decode: Option<f64>,
     pub min_prefill: Option<f64>,
+    pub max_energy: Option<f64>,
     pub context: usize,
     /// How what is found is rounded.
     pub rounding: Rounding,
@@ -78,9 +79,12 @@ impl Target {
             memory: bytes(asked.max_memory),
             decode: asked.min_decode,
             prefill: asked.min_prefill,
+            energy: asked.max_energy,
         };
         let prompt = USUAL_PROMPT.min(asked.context);
-        let devices = load_profiles(asked.profiles)?
+        let profiles = load_profiles(asked.profiles)?;
+        check_power(&profiles, asked.max_energy)?;
+        let devices = profiles
             .iter()
             .map(|profile| Ok(Device::new(profile, runtime_of(profile, None)?, asked.context, prompt)))
             .collect::<anyhow::Result<Vec<_>>>()?;

@@ -4,6 +4,7 @@
 //! layers: [28, 26]
 //! ffn: []               # as wide as it is
 //! vocabulary: [16384]
+//! cache: [q8_0, q4_0]  # keys and values, beside f16
 //! types:
 //!   - tensors: token_embd
 //!     types: [q5_0, q8_0]
@@ -21,7 +22,7 @@ use crate::exit::Exit;
 pub enum SpaceError {
     #[error("`{}` cannot be read: {source}", path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
-    #[error("`{}` is no space, which is a YAML mapping of layers, heads, ffn, uneven, vocabulary and types: {source}", path.display())]
+    #[error("`{}` is no space, which is a YAML mapping of layers, heads, ffn, uneven, vocabulary, cache and types: {source}", path.display())]
     NotASpace { path: PathBuf, source: serde_saphyr::Error },
     #[error("`{}` offers `{key}`, and `--stages` leaves `{stage}` out; name that stage, or leave `{key}` out", path.display())]
     StageLeftOut { path: PathBuf, key: &'static str, stage: &'static str },

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use schemars::{JsonSchema, Schema};
 use secateur_model::plan::{HfPlan, Plan};
-use secateur_model::{Checkpoint, HubSource};
+use secateur_model::{CacheType, Checkpoint, HubSource};
 use secateur_reports::checks::Check;
 use secateur_reports::report::Device;
 use secateur_reports::search::SearchRecord;
@@ -66,6 +66,9 @@ pub struct RunRecord {
     pub gguf_bytes: u64,
     /// Numbers in all its tensors.
     pub parameters: u64,
+    /// How a runtime is to keep keys and values, if not in `f16`: what memory, speed and loss are told for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cache: Option<CacheType>,
     /// What was lost, measured on text that was not calibrated on.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub quality: Option<Quality>,
@@ -160,7 +163,7 @@ pub fn compress(
 
     let started = Instant::now();
     let parent = execution.parent.unwrap_or(checkpoint);
-    let quality = quality(parent, &gguf, execution.held_out, progress)?;
+    let quality = quality(parent, (&gguf, plan.cache), execution.held_out, progress)?;
     timed("measure", started);
 
     if let HfPlan::Write(tensor_type) = plan.hf {
@@ -210,6 +213,7 @@ pub fn compress(
         peak_memory: peak_memory(),
         gguf_bytes: plan.gguf_bytes,
         parameters: plan.elements(),
+        cache: plan.cache,
         quality,
         distances,
     };

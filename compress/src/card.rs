@@ -17,12 +17,13 @@ pub(crate) fn model_card(checkpoint: &Checkpoint, plan: &Plan, quality: Option<&
     let name = checkpoint.name();
     let megabytes = plan.gguf_bytes as f64 / 1e6;
     let bits = plan.gguf_bytes as f64 * 8.0 / plan.elements().max(1) as f64;
+    let options = plan.cache.map_or_else(String::new, |cache| format!(" {}", cache.llama_options()));
     // writing to a String cannot fail, here and below
     let _ = write!(
         card,
         "# {name}, cut by secateur\n\n\
          `model.gguf` is {megabytes:.1} MB ({bits:.2} bits per weight), for llama.cpp and what is built on it:\n\n\
-         ```sh\nllama-cli -m model.gguf\n```\n"
+         ```sh\nllama-cli -m model.gguf{options}\n```\n"
     );
     if let HfPlan::Write(tensor_type) = plan.hf {
         let _ = write!(card, "\n`hf/` holds the same model in {tensor_type} for transformers.\n");

@@ -40,6 +40,7 @@ pub fn plan(checkpoint: &Checkpoint, request: &TypeRequest) -> Result<Plan, Comp
             shape: checkpoint.shape().cloned(),
             file_type: request.file_type(source_file_type, type_of_most(&tensors)),
             rounding: Rounding::Rtn,
+            cache: None,
             calibration: None,
             hf: plan_hf(checkpoint, request, &tensors),
             tensors,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use schemars::JsonSchema;
-use secateur_model::{Checkpoint, Tokenizer};
+use secateur_model::{CacheType, Checkpoint, Tokenizer};
 use secateur_reports::checks::Check;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -83,13 +83,13 @@ impl Quality {
     }
 }
 
-/// Measures a written GGUF against its source on sequences of tokens, all of one length.
+/// Measures a written GGUF, its keys and values kept as `cache` says, against its source on sequences of tokens, all of one length.
 ///
 /// # Errors
 /// If the source has no tokenizer, a model cannot be read, or the user interrupts.
 pub(crate) fn quality(
     source: &Checkpoint,
-    written: &Path,
+    (written, cache): (&Path, Option<CacheType>),
     sequences: &[Sequence],
     progress: &dyn Progress,
 ) -> Result<Option<Quality>, CompressError> {
@@ -98,7 +98,10 @@ pub(crate) fn quality(
     let chunks = Chunks::of_tokens(tokenizer, &tokens, first.tokens.len(), None)?;
     let written = Checkpoint::open(written)?;
     let forward = |checkpoint| Forward::new(checkpoint, Residency::Stream).map_err(MeasureError::from);
-    let (parent, child) = (forward(source)?, forward(&written)?);
+    let (parent, mut child) = (forward(source)?, forward(&written)?);
+    if let Some(cache) = cache {
+        child = child.with_cache(cache)?;
+    }
     let compared = divergence(Parent::Model(&parent), &child, &chunks, None, progress)?;
     Ok(Some(Quality {
         text: fingerprint(tokenizer, sequences),

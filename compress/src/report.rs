@@ -108,6 +108,12 @@ impl Told<'_> {
                 "{fallbacks} tensors have another type than was asked for, because their rows do not fill its blocks; the plan names them"
             ));
         }
+        if let Some(cache) = self.plan.cache {
+            remarks.push(format!(
+                "memory, speed and loss are those with keys and values in {cache}: start llama.cpp with {}",
+                cache.llama_options()
+            ));
+        }
         if let Some(vocabulary) = &self.plan.vocabulary {
             remarks.push(format!(
                 "{} of {} tokens stay; both sides were measured with those",

@@ -2,6 +2,7 @@
 //! Nothing here knows about compression.
 
 pub mod atomic_file;
+mod cache_type;
 mod checkpoint;
 pub mod demo;
 pub mod dequantize;
@@ -26,6 +27,7 @@ pub mod tensor_writer;
 pub mod tokenizer;
 pub mod types;
 
+pub use cache_type::CacheType;
 pub use checkpoint::{Checkpoint, HeldTensor, Origin, repaired_name};
 pub use dequantize::{DequantizeError, dequantize_row};
 pub use error::ModelError;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::shape::ShapePlan;
-use crate::{Kept, Rounding, TensorId, TensorType};
+use crate::{CacheType, Kept, Rounding, TensorId, TensorType};
 
 /// What will be done, complete and explicit. Search proposes it, `--dry-run` prints it, `compress` executes it, the
 /// artifact carries it.
@@ -32,6 +32,9 @@ pub struct Plan {
     /// How numbers become codes.
     #[serde(default)]
     pub rounding: Rounding,
+    /// How a runtime is to keep keys and values, if not in its usual `f16`: it has to be told so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cache: Option<CacheType>,
     /// SHA-256 of the calibration statistics that decided types or rounding.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub calibration: Option<String>,

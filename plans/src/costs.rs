@@ -1,8 +1,8 @@
 //! What plans cost: bytes, and on each device memory and time.
 
-use secateur_model::{ModelSpec, Role, TensorId, TensorType};
+use secateur_model::{CacheType, ModelSpec, Role, TensorId, TensorType};
 use secateur_profiles::WeightFormat;
-use secateur_profiles::cost::{BATCH, CacheType, Machine, MemoryUse, Workload, decode, prefill};
+use secateur_profiles::cost::{BATCH, Machine, MemoryUse, Workload, decode, prefill};
 use secateur_profiles::estimate::machine;
 use secateur_profiles::profile::{Hardware, Profile, Runtime};
 
@@ -17,6 +17,8 @@ pub struct Limits {
     pub decode: Option<f64>,
     /// Tokens of a prompt per second.
     pub prefill: Option<f64>,
+    /// Joules for a decoded token.
+    pub energy: Option<f64>,
 }
 
 /// A device to fit.
@@ -64,16 +66,20 @@ impl Device {
         let usable = self.hardware.usable_memory.value * GIB;
         let memory = limits.memory.map_or(usable, |asked| usable.min(asked as f64));
         let time = |tokens: Option<f64>| tokens.map(|per_second| 1e6 / per_second);
-        [Some(memory), time(limits.decode), time(limits.prefill)]
+        // of a device whose power is not known, no token is within a limit of energy
+        let power = self.hardware.power.as_ref().map_or(f64::INFINITY, |power| power.value);
+        let of_energy = limits.energy.map(|joules| 1e6 * joules / power);
+        let per_token = [time(limits.decode), of_energy].into_iter().flatten().reduce(f64::min);
+        [Some(memory), per_token, time(limits.prefill)]
     }
 
-    /// What a shape costs before any matrix is counted, `rest` bytes of its file being no matrices.
-    pub(crate) fn base(&self, spec: &ModelSpec, rest: u64) -> [f64; Self::COSTS] {
+    /// What a shape costs before any matrix is counted, `rest` bytes of its file being no matrices, its keys and values kept as `cache` says.
+    pub(crate) fn base(&self, spec: &ModelSpec, rest: u64, cache: CacheType) -> [f64; Self::COSTS] {
         let nothing = Workload::new(spec, &[], rest);
         let own = self.runtime.own_memory.value * MIB;
         let in_memory = self.runtime.weights_in_memory.value;
-        let memory = MemoryUse::new(&nothing, self.context, CacheType::F16, in_memory, own, 0.0).total();
-        let time = decode(&self.machine, &nothing, self.context as f64 / 2.0, CacheType::F16).total();
+        let memory = MemoryUse::new(&nothing, self.context, cache, in_memory, own, 0.0).total();
+        let time = decode(&self.machine, &nothing, self.context as f64 / 2.0, cache).total();
         let of_prompt = prefill(&self.machine, &nothing, self.prompt as f64, 0.0).total();
         [memory, time * 1e6, of_prompt * 1e6]
     }

@@ -7,7 +7,7 @@ use secateur_compress::allocation::Choice;
 /// A plan in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
-    /// Its shape, and its vocabulary if that is smaller.
+    /// Its shape, its vocabulary if that is smaller, and how keys and values are kept if not as usual.
     pub body: String,
     /// How the bytes of its matrices share out among types.
     pub types: String,

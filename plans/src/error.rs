@@ -24,6 +24,10 @@ pub enum PlansError {
     UnknownType { found: String },
     #[error("the space leaves no type for `{tensor}`: it offers {types}, its rows can have {legal}")]
     NoTypeLeft { tensor: String, types: String, legal: String },
+    #[error(
+        "`cache` of the space offers f32, which takes more memory than f16 and makes nothing better; leave it out"
+    )]
+    LargerCache,
     #[error(transparent)]
     Search(#[from] SearchError),
     #[error(transparent)]

@@ -10,6 +10,7 @@ use secateur_search::{Budgets, Candidate, Genome, Measured, Prediction, Study, S
 
 use crate::measure::Measurer;
 use crate::plans::{Damages, Plans};
+use crate::space::CACHE;
 
 /// A plan that may be carried out.
 pub struct Finalist {
@@ -37,18 +38,20 @@ impl Plans<'_> {
         bytes: Option<u64>,
         most_rivals: usize,
     ) -> (Candidate, Vec<Candidate>) {
+        // keys and values stay as they were found
+        let types_in = |body: usize, damages: Damages| {
+            let plan = bytes.and_then(|bytes| self.by_types_in(&self.bodies.all[body], bytes, damages))?;
+            Some(self.space().with(&plan, CACHE, found.genome.level(CACHE)))
+        };
         let as_written = |body: usize| {
-            let body = &self.bodies.all[body];
-            let plan = bytes.and_then(|bytes| self.by_types_in(body, bytes, Damages::Written))?;
+            let plan = types_in(body, Damages::Written)?;
             let fits = budgets.fit(&self.predictor().predict(&plan).costs);
             fits.then(|| if plan == found.genome { found.clone() } else { self.candidate(plan, study) })
         };
-        let Some(first) = as_written(self.bodies.number_of(&found.genome)) else {
-            return (found.clone(), Vec::new());
-        };
+        let own_body = self.bodies.number_of(&found.genome);
+        let Some(first) = as_written(own_body) else { return (found.clone(), Vec::new()) };
         // where nothing but types was better than in others, they are chosen better for what is written
-        let by_types =
-            bytes.and_then(|bytes| self.by_types_in(self.bodies.of(&found.genome), bytes, Damages::Measured));
+        let by_types = types_in(own_body, Damages::Measured);
         let itself = (by_types.as_ref() != Some(&found.genome)).then(|| found.clone());
         let others = self.best_bodies(study).into_iter().filter_map(as_written);
         let mut rivals: Vec<Candidate> = Vec::new();

@@ -5,6 +5,7 @@
 //! and [`Finalist`]s as they will be written.
 
 mod bodies;
+mod caches;
 mod costs;
 mod describe;
 mod error;

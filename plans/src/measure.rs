@@ -8,7 +8,7 @@ use secateur_model::Checkpoint;
 use secateur_search::{Evaluate, Genome, Task};
 
 use crate::Plans;
-use crate::space::VOCABULARY;
+use crate::space::{CACHE, VOCABULARY};
 use crate::yardstick::{Room, Scored, Yardstick};
 
 /// Bytes of predictions of the whole model and of those with smaller vocabularies that are held together.
@@ -66,7 +66,8 @@ impl<'p, 'a> Measurer<'p, 'a> {
         progress: &dyn Progress,
     ) -> Result<Vec<f64>, CompressError> {
         let of = &self.of_vocabularies[plan.level(VOCABULARY)];
-        let divergences = of.yardstick.divergences(model, sequences.clone(), progress)?;
+        let cache = self.plans.caches[plan.level(CACHE)].chosen;
+        let divergences = of.yardstick.divergences(model, cache, sequences.clone(), progress)?;
         Ok(divergences
             .iter()
             .zip(&of.tokens[sequences])

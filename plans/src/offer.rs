@@ -3,9 +3,10 @@
 use regex::Regex;
 use secateur_compress::CompressError;
 use secateur_compress::allocation::MatrixOptions;
+use secateur_compress::forward::{ForwardError, cannot_cache};
 use secateur_compress::shape::{Importance, Layers, ShapeRequest};
 use secateur_model::shape::Repair;
-use secateur_model::{Checkpoint, ModelSpec, TensorType};
+use secateur_model::{CacheType, Checkpoint, ModelSpec, TensorType};
 use serde::{Deserialize, Serialize};
 
 use crate::error::PlansError;
@@ -17,11 +18,17 @@ const TWELFTHS: [usize; 4] = [11, 10, 9, 8];
 /// Widths come in steps of this, so that types in small blocks stay legal.
 const WIDTH_STEP: usize = 32;
 
+/// The same for types in large blocks.
+pub(crate) const LARGE_STEP: usize = 256;
+
+/// Layers of fewer large blocks of channels than this have nothing to choose from in such steps.
+const LEAST_BLOCKS: usize = 4;
+
 /// How many layers may go, as a divisor of how many there are.
 const LAYER_SHARES: [usize; 2] = [15, 8];
 
-/// Sizes of vocabularies, as divisors of what the model has; halves, thirds and the like, as one more size costs a pass.
-const VOCABULARY_DIVISORS: [usize; 5] = [2, 3, 4, 6, 8];
+/// Sizes of vocabularies, in twenty-fourths of what the model has; few, as one more size costs a pass.
+const VOCABULARY_PARTS: [usize; 7] = [18, 15, 12, 9, 6, 4, 3];
 
 /// What a search may choose from beside the model as it is, which is always among it. What is left out, the program chooses; an empty list offers
 /// nothing more than the model has.
@@ -34,11 +41,13 @@ pub struct Offer {
     pub heads: Option<Vec<usize>>,
     /// How many feed-forward channels each layer keeps.
     pub ffn: Option<Vec<usize>>,
-    /// Whether each layer may keep a number of its own, `ffn` being the mean; if this does not say, with [`Care::Thorough`] where a runtime loads such
+    /// Whether each layer may keep a number of its own, `ffn` being the mean; if this does not say, with [`Care::Usual`] where a runtime loads such
     /// layers.
     pub uneven: Option<bool>,
     /// How many tokens stay.
     pub vocabulary: Option<Vec<usize>>,
+    /// How keys and values may be kept beside `f16`, where there is a device to fit.
+    pub cache: Option<Vec<CacheType>>,
     /// Types of matrices; the first that names a matrix decides. Others may have any type that is legal.
     #[serde(default)]
     pub types: Vec<OfferedTypes>,
@@ -64,6 +73,8 @@ pub(crate) struct OfferedSizes {
     pub widths: Vec<usize>,
     /// On average.
     pub means: Vec<usize>,
+    /// What numbers of channels differ by where they do.
+    pub steps: Vec<usize>,
     /// Whether layers go by what calibration has told of them.
     pub by_influence: bool,
 }
@@ -98,12 +109,16 @@ impl Offer {
         let of_heads = |kept: usize| ShapeRequest { heads: Some(kept), ..nothing.clone() };
         let of_width = |kept: usize| ShapeRequest { ffn: Some(kept), ..nothing.clone() };
         let mut widths = possible(self.ffn.as_ref(), own_widths(), width, of_width, spec)?;
-        let is_usual = care == Care::Thorough && spec.family.table().uneven.is_some();
-        let mut means = Vec::new();
+        let is_usual = care == Care::Usual && spec.family.table().uneven.is_some();
+        let (mut means, mut steps) = (Vec::new(), Vec::new());
         if self.uneven.unwrap_or(is_usual) {
             means.clone_from(&widths);
-            // of rows that fill large blocks, more types are legal: what layers of their own widths do not have
-            widths.retain(|&width| TensorType::Q4_K.is_legal_for(width));
+            // of rows that fill large blocks, more types are legal
+            let fills_blocks = |width: &usize| width.is_multiple_of(LARGE_STEP);
+            widths.retain(fills_blocks);
+            steps.push(WIDTH_STEP);
+            let is_wide = |width: &usize| fills_blocks(width) && *width >= LEAST_BLOCKS * LARGE_STEP;
+            steps.extend(width.filter(is_wide).map(|_| LARGE_STEP));
             let uneven = |&mean: &usize| ShapeRequest { uneven: true, ..of_width(mean) }.check(spec);
             means.iter().try_for_each(uneven)?;
         }
@@ -112,14 +127,39 @@ impl Offer {
             heads: possible(self.heads.as_ref(), Vec::new(), heads, of_heads, spec)?,
             widths,
             means,
+            steps,
             by_influence: care == Care::Quick,
         })
     }
 
     /// Sizes of vocabularies that are offered to a model of so many tokens.
     pub(crate) fn vocabularies(&self, size: usize) -> Vec<usize> {
-        let own = || VOCABULARY_DIVISORS.map(|part| size / part).to_vec();
+        let own = || VOCABULARY_PARTS.map(|part| size * part / 24).to_vec();
         smaller(self.vocabulary.clone().unwrap_or_else(own), Some(size))
+    }
+
+    /// The ways to keep keys and values that are offered, `f16` aside.
+    ///
+    /// # Errors
+    /// If one is larger than `f16`, or the model's heads do not fill its blocks.
+    pub(crate) fn caches(&self, spec: &ModelSpec) -> Result<Vec<CacheType>, PlansError> {
+        let Some(given) = &self.cache else {
+            let own = [CacheType::Q8_0].into_iter();
+            return Ok(own.filter(|&cache| cannot_cache(spec, cache).is_none()).collect());
+        };
+        let mut caches = Vec::new();
+        for &cache in given {
+            if cache == CacheType::F32 {
+                return Err(PlansError::LargerCache);
+            }
+            if let Some((layer, head_size)) = cannot_cache(spec, cache) {
+                return Err(CompressError::from(ForwardError::Cache { layer, head_size, cache }).into());
+            }
+            if cache != CacheType::F16 && !caches.contains(&cache) {
+                caches.push(cache);
+            }
+        }
+        Ok(caches)
     }
 
     /// The options of matrices that are offered.
@@ -200,6 +240,7 @@ fn smaller(mut sizes: Vec<usize>, own: Option<usize>) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use secateur_compress::allocation::Choice;
+    use secateur_model::spec::Mixer;
     use secateur_model::stored::FileBytes;
     use secateur_model::{Role, TensorId, demo};
 
@@ -222,18 +263,19 @@ mod tests {
         let spec = demo().spec;
         let (layers, width) = (spec.layers.len(), spec.layers[0].gated().unwrap().width);
         let offer = Offer { layers: Some(vec![2, layers, 3]), ffn: Some(Vec::new()), ..Offer::default() };
-        let sizes = offer.sizes(&spec, Care::Thorough).unwrap();
+        let sizes = offer.sizes(&spec, Care::Usual).unwrap();
         assert_eq!((sizes.layers, sizes.heads, sizes.widths), (vec![3, 2], Vec::new(), Vec::new()));
-        let own = Offer::default().sizes(&spec, Care::Thorough).unwrap();
+        let own = Offer::default().sizes(&spec, Care::Usual).unwrap();
         assert!(own.means.iter().all(|&narrower| narrower < width) && !own.means.is_empty());
         assert!(own.widths.iter().all(|narrower| narrower % 256 == 0), "{own:?}");
-        let usual = Offer::default().sizes(&spec, Care::Usual).unwrap();
-        assert_eq!((&usual.widths, &usual.means), (&own.means, &Vec::new()));
-        let even = Offer { uneven: Some(false), ..Offer::default() }.sizes(&spec, Care::Thorough).unwrap();
-        assert_eq!(even, usual);
+        assert_eq!(own.steps, [32], "256 channels of the demo model fill one large block");
+        let even = Offer { uneven: Some(false), ..Offer::default() }.sizes(&spec, Care::Usual).unwrap();
+        assert_eq!((&even.widths, &even.means), (&own.means, &Vec::new()));
+        let quick = Offer::default().sizes(&spec, Care::Quick).unwrap();
+        assert_eq!(quick, OfferedSizes { by_influence: true, ..even });
         let quick = Offer { uneven: Some(true), ..Offer::default() }.sizes(&spec, Care::Quick).unwrap();
         assert_eq!(quick, OfferedSizes { by_influence: true, ..own });
-        assert_eq!(Offer::default().vocabularies(4800), [2400, 1600, 1200, 800, 600]);
+        assert_eq!(Offer::default().vocabularies(4800), [3600, 3000, 2400, 1800, 1200, 800, 600]);
     }
 
     #[test]
@@ -243,6 +285,29 @@ mod tests {
         refused(Offer { layers: Some(vec![spec.layers.len() + 1]), ..Offer::default() });
         refused(Offer { heads: Some(vec![0]), ..Offer::default() });
         refused(Offer { ffn: Some(vec![1 << 20]), ..Offer::default() });
+    }
+
+    #[test]
+    fn caches_are_those_that_heads_fill() {
+        let demo = demo().spec;
+        let cut = |spec: &ModelSpec, cache: &[CacheType]| {
+            Offer { cache: Some(cache.to_vec()), ..Offer::default() }.caches(spec)
+        };
+        // heads of 40 fill no blocks of 32
+        assert_eq!(Offer::default().caches(&demo).unwrap(), []);
+        assert_eq!(cut(&demo, &[CacheType::F16]).unwrap(), []);
+        let error = cut(&demo, &[CacheType::Q8_0]).unwrap_err().to_string();
+        assert!(error.contains("heads of layer 0 have 40 numbers") && error.contains("q8_0"), "{error}");
+        assert!(matches!(cut(&demo, &[CacheType::F32]), Err(PlansError::LargerCache)));
+        let mut wider = demo.clone();
+        for layer in &mut wider.layers {
+            if let Mixer::Attention(attention) = &mut layer.mixer {
+                attention.head_size = 64;
+            }
+        }
+        assert_eq!(Offer::default().caches(&wider).unwrap(), [CacheType::Q8_0]);
+        let twice = [CacheType::Q4_0, CacheType::F16, CacheType::Q4_0];
+        assert_eq!(cut(&wider, &twice).unwrap(), [CacheType::Q4_0]);
     }
 
     #[test]

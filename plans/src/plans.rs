@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use secateur_compress::allocation::{Choice, Knowledge, MatrixOptions, cheapest, left_by_solving};
 use secateur_compress::progress::Progress;
+use secateur_compress::shape::ChannelOrders;
 use secateur_compress::statistics::{Statistics, Text};
 use secateur_compress::{CompressError, Intent, plan_choices};
 use secateur_model::plan::Plan;
-use secateur_model::{Checkpoint, HeldTensor, TensorId};
+use secateur_model::{Checkpoint, HeldTensor, ModelSpec, TensorId};
 use secateur_search::{Budgets, Costs, Genome, SearchError, Space, Surrogate as _};
 
 use crate::bodies::{Bodies, Body};
+use crate::caches::{Cache, caches};
 use crate::costs::{Device, Limits};
 use crate::describe::{Description, types_in_words};
 use crate::error::PlansError;
@@ -20,7 +22,7 @@ use crate::offer::Offer;
 use crate::predict::Predictor;
 use crate::rounded::RoundedMatrices;
 use crate::shapes::Shapes;
-use crate::space::{Choices, MATRICES, SHAPE, VOCABULARY};
+use crate::space::{CACHE, Choices, MATRICES, SHAPE, VOCABULARY};
 use crate::vocabularies::Vocabularies;
 use crate::yardstick::{Room, Scored, Yardstick};
 
@@ -58,15 +60,26 @@ pub struct Stages<'a> {
     pub offer: &'a Offer,
 }
 
+impl Stages<'_> {
+    /// What part of each layer's channels has to be in order: what [`Knowledge::of`] is to be asked for.
+    ///
+    /// # Errors
+    /// If the model cannot have a shape that is offered.
+    pub fn channels(&self, spec: &ModelSpec) -> Result<f64, CompressError> {
+        let Some(care) = self.shape else { return Ok(0.0) };
+        let sizes = self.offer.sizes(spec, care)?;
+        let widths = spec.layers.iter().filter_map(|layer| layer.gated()).map(|gated| gated.width);
+        Ok(ChannelOrders::share_of(widths.max().unwrap_or_default(), &sizes.widths, &sizes.means))
+    }
+}
+
 /// How much time shapes are worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Care {
     /// Layers go by how little they turn hidden states, which calibration has told already.
     Quick,
-    /// Layers go by what the predictions lose without them.
+    /// Layers go by what the predictions lose without them, and may have widths of their own where a runtime loads that.
     Usual,
-    /// Layers get widths of their own besides, for which the model is taken through text and back.
-    Thorough,
 }
 
 /// Whose damages types are weighed by.
@@ -78,11 +91,12 @@ pub(crate) enum Damages {
     Written,
 }
 
-/// The plans of a model: any of its shapes, any of its vocabularies, with any legal type for each matrix.
+/// The plans of a model: any of its shapes, any of its vocabularies, any way to keep keys and values, with any legal type for each matrix.
 pub struct Plans<'a> {
     pub(crate) subject: Subject<'a>,
     pub(crate) shapes: Shapes<'a>,
     pub(crate) vocabularies: Vocabularies,
+    pub(crate) caches: Vec<Cache>,
     pub(crate) bodies: Bodies,
     pub(crate) choices: Choices,
     pub(crate) devices: Vec<Device>,
@@ -117,6 +131,7 @@ impl<'a> Plans<'a> {
             Shapes::new(
                 whole,
                 statistics,
+                subject.knowledge,
                 stages.offer.sizes(&whole.spec, care)?,
                 &yardstick,
                 cache,
@@ -127,13 +142,27 @@ impl<'a> Plans<'a> {
         };
         let vocabularies =
             Vocabularies::new(whole, stages.vocabulary, stages.offer, &sequences, statistics, progress)?;
+        // nothing but a device tells what a cache costs
+        let offered = if devices.is_empty() { Vec::new() } else { stages.offer.caches(&whole.spec)? };
+        let caches = caches(whole, offered, &sequences, statistics, progress)?;
         let matrices = sorted(stages.offer.options(whole, &subject.knowledge.options)?);
-        let choices = Choices::new(&shapes.all, vocabularies.all.len(), matrices)?;
+        let choices = Choices::new(&shapes.all, vocabularies.all.len(), caches.len(), matrices)?;
         let bodies = Bodies::new(&shapes, &vocabularies, &choices, subject.intent)?;
-        let predictor = Predictor::new(&choices, &bodies, devices);
+        let predictor = Predictor::new(&choices, &bodies, &caches, devices);
         let rounded = RoundedMatrices::new(subject);
         let devices = devices.to_vec();
-        Ok(Self { subject, shapes, vocabularies, bodies, choices, devices, sequences, predictor, rounded })
+        Ok(Self {
+            subject,
+            shapes,
+            vocabularies,
+            caches,
+            bodies,
+            choices,
+            devices,
+            sequences,
+            predictor,
+            rounded,
+        })
     }
 
     /// What is to be cut, and what is known of it.
@@ -141,7 +170,7 @@ impl<'a> Plans<'a> {
         self.subject
     }
 
-    /// What can be chosen: the shape, the vocabulary, then the type of every matrix.
+    /// What can be chosen: the shape, the vocabulary, how keys and values are kept, then the type of every matrix.
     pub fn space(&self) -> &Space {
         &self.choices.space
     }
@@ -262,13 +291,16 @@ impl<'a> Plans<'a> {
     /// # Errors
     /// As [`model`](Self::model), or if it cannot be laid out as GGUF.
     pub fn plan(&self, genome: &Genome) -> Result<Plan, CompressError> {
-        plan_choices(&self.model(genome)?, &self.choices_of(genome), self.subject.intent)
+        let plan = plan_choices(&self.model(genome)?, &self.choices_of(genome), self.subject.intent)?;
+        Ok(Plan { cache: self.caches[genome.level(CACHE)].chosen, ..plan })
     }
 
     /// A plan in words.
     pub fn describe(&self, genome: &Genome) -> Description {
+        let cache = self.caches[genome.level(CACHE)].chosen;
+        let cache = cache.map_or_else(String::new, |cache| format!(", its keys and values in {cache}"));
         Description {
-            body: self.bodies.of(genome).name.clone(),
+            body: self.bodies.of(genome).name.clone() + &cache,
             types: types_in_words(self.choices_of(genome).values()),
         }
     }

@@ -3,10 +3,11 @@
 use secateur_search::{Costs, Genome, Prediction, Space, Surrogate};
 
 use crate::bodies::{Bodies, number_of};
+use crate::caches::Cache;
 use crate::costs::Device;
-use crate::space::{Choices, MATRICES};
+use crate::space::{CACHE, Choices, MATRICES};
 
-/// What a body costs before any matrix is counted, and what it loses by itself.
+/// What a body with a cache costs before any matrix is counted, and what both lose by themselves.
 #[derive(Debug, Clone)]
 struct Base {
     damage: f64,
@@ -16,23 +17,27 @@ struct Base {
 /// Predicts plans as sums over their matrices: what each loses by itself, and what its bytes cost.
 pub struct Predictor {
     quantities: Vec<String>,
-    bases: Vec<Base>,
+    /// Of every body and cache.
+    bases: Vec<Vec<Base>>,
     /// Of every body, matrix and level: damage, then costs.
     tables: Vec<Vec<Vec<Vec<f64>>>>,
     vocabularies: usize,
 }
 
 impl Predictor {
-    pub(crate) fn new(choices: &Choices, bodies: &Bodies, devices: &[Device]) -> Self {
+    pub(crate) fn new(choices: &Choices, bodies: &Bodies, caches: &[Cache], devices: &[Device]) -> Self {
         let mut quantities = vec!["bytes of model.gguf".to_owned()];
         quantities.extend(devices.iter().flat_map(Device::quantities));
         let (mut bases, mut tables) = (Vec::new(), Vec::new());
         for body in &bodies.all {
-            let mut costs = vec![body.rest as f64];
-            for device in devices {
-                costs.extend(device.base(&body.spec, body.rest));
-            }
-            bases.push(Base { damage: body.loss, costs });
+            let base = |cache: &Cache| {
+                let mut costs = vec![body.rest as f64];
+                for device in devices {
+                    costs.extend(device.base(&body.spec, body.rest, cache.cache_type()));
+                }
+                Base { damage: body.loss + cache.loss, costs }
+            };
+            bases.push(caches.iter().map(base).collect());
             let entry = |matrix: usize, level: usize| {
                 let Some((id, choice)) = choices.choice(body.shape, &body.spec, matrix, level) else {
                     return Vec::new();
@@ -57,7 +62,7 @@ impl Predictor {
 
     fn sums(&self, genome: &Genome) -> Vec<f64> {
         let body = self.body(genome);
-        let base = &self.bases[body];
+        let base = &self.bases[body][genome.level(CACHE)];
         let mut sums = Vec::with_capacity(1 + base.costs.len());
         sums.push(base.damage);
         sums.extend(&base.costs);

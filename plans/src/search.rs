@@ -16,6 +16,7 @@ use crate::measure::Measurer;
 use crate::plans::Plans;
 use crate::predict::Predictor;
 use crate::shapes::Shape;
+use crate::space::CACHE;
 use crate::yardstick::Scored;
 
 /// How plans are measured; another way is another study.
@@ -75,8 +76,10 @@ impl Plans<'_> {
         let by_types = limits
             .size
             .and_then(|bytes| self.by_types_alone(bytes))
-            .filter(|plan| budgets.fit(&self.predictor().predict(plan).costs));
-        let starts: Vec<Genome> = limits.size.map_or_else(Vec::new, |bytes| self.by_types(bytes));
+            .and_then(|plan| self.with_each_cache(&plan).find(|plan| self.is_within(plan, &budgets)));
+        let by_types_in_bodies = limits.size.map_or_else(Vec::new, |bytes| self.by_types(bytes));
+        let starts: Vec<Genome> =
+            by_types_in_bodies.iter().flat_map(|plan| self.with_each_cache(plan)).collect();
         let search = self.begin(&starts, budgets.clone(), effort)?.limited(effort.limit);
         let measures = effort.limit != Limit::Evaluations(0);
         let mut study = self.open_study(effort.study.as_deref(), measures)?;
@@ -120,6 +123,15 @@ impl Plans<'_> {
         Ok(Alone { device: self.devices[device].name.clone(), chosen: outcome.chosen, front })
     }
 
+    /// A plan with every way to keep keys and values, the usual one first.
+    fn with_each_cache(&self, plan: &Genome) -> impl Iterator<Item = Genome> {
+        (0..self.caches.len()).map(move |level| self.space().with(plan, CACHE, level))
+    }
+
+    fn is_within(&self, plan: &Genome, budgets: &Budgets) -> bool {
+        budgets.fit(&self.predictor().predict(plan).costs)
+    }
+
     /// A search that begins with those of some plans that are within the budgets.
     fn begin(
         &self,
@@ -128,7 +140,7 @@ impl Plans<'_> {
         effort: &Effort,
     ) -> Result<Search<'_, Predictor>, PlansError> {
         let mut starts = starts.to_vec();
-        starts.retain(|plan| budgets.fit(&self.predictor().predict(plan).costs));
+        starts.retain(|plan| self.is_within(plan, &budgets));
         let settings = effort.preset.settings(effort.seed);
         Ok(Search::new(self.space(), self.predictor(), budgets, settings)?.starting_from(starts)?)
     }
@@ -181,7 +193,7 @@ impl Plans<'_> {
         Ok(opened.map_err(SearchError::from)?)
     }
 
-    /// Of all that levels of units stand for: shapes, tokens of vocabularies, types of matrices.
+    /// Of all that levels of units stand for: shapes, tokens of vocabularies, caches, types of matrices.
     fn space_fingerprint(&self) -> String {
         let types = |matrix: &MatrixOptions| -> Vec<u32> {
             matrix.choices.iter().map(|choice| choice.tensor_type.ggml_id()).collect()
@@ -190,6 +202,7 @@ impl Plans<'_> {
             |shape: &Shape| -> Vec<u32> { format!("{:?}", shape.plan).bytes().map(u32::from).collect() };
         let mut all = self.vocabularies.kept();
         all.extend(self.shapes.all.iter().map(shape));
+        all.push(self.caches.iter().map(|cache| cache.cache_type().tensor_type().ggml_id()).collect());
         all.extend(self.choices.matrices.iter().map(types));
         sequences_fingerprint(&all)
     }

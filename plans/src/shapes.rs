@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
 use secateur_compress::CompressError;
+use secateur_compress::allocation::Knowledge;
 use secateur_compress::progress::{Progress, Silent};
 use secateur_compress::shape::{repair, repaired_path};
 use secateur_compress::statistics::Statistics;
 use secateur_model::shape::ShapePlan;
 use secateur_model::{Checkpoint, ModelSpec};
 
-use crate::offer::OfferedSizes;
+use crate::offer::{LARGE_STEP, OfferedSizes};
 use crate::tried_shapes::TriedShapes;
 use crate::yardstick::Yardstick;
 
@@ -41,13 +42,14 @@ impl<'a> Shapes<'a> {
     pub fn new(
         whole: &'a Checkpoint,
         statistics: &'a Statistics,
+        knowledge: &Knowledge,
         offered: OfferedSizes,
         yardstick: &Yardstick,
         cache: &Path,
         progress: &dyn Progress,
     ) -> Result<Self, CompressError> {
         let TriedShapes { plans, losses, .. } =
-            TriedShapes::new(whole, statistics, offered, yardstick, progress)?;
+            TriedShapes::new(whole, statistics, knowledge, offered, yardstick, progress)?;
         let mut all = vec![as_it_is()];
         for (plan, loss) in plans.into_iter().zip(losses) {
             let shape = |source| secateur_model::ModelError::Shape { path: whole.source.clone(), source };
@@ -125,7 +127,11 @@ fn in_words(before: &ModelSpec, after: &ModelSpec) -> String {
         words.push(format!("{} of {} heads", heads(after), heads(before)));
     }
     if mean(&narrow) < mean(&wide) {
-        let on_average = if narrow.iter().all(|width| *width == narrow[0]) { "" } else { " on average" };
+        let on_average = match narrow.iter().all(|width| *width == narrow[0]) {
+            true => "",
+            false if narrow.iter().all(|width| width % LARGE_STEP == 0) => " on average, in blocks of 256",
+            false => " on average",
+        };
         words.push(format!("{:.0} of {:.0} channels{on_average}", mean(&narrow), mean(&wide)));
     }
     words.join(", ")

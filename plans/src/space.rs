@@ -1,4 +1,4 @@
-//! What can be chosen: the shape, the vocabulary, and the type of every matrix.
+//! What can be chosen: the shape, the vocabulary, how keys and values are kept, and the type of every matrix.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +15,11 @@ pub(crate) const SHAPE: usize = 0;
 /// The unit that is the vocabulary.
 pub(crate) const VOCABULARY: usize = 1;
 
+/// The unit that is how keys and values are kept.
+pub(crate) const CACHE: usize = 2;
+
 /// The unit that is the type of the first matrix; the others come after it.
-pub(crate) const MATRICES: usize = 2;
+pub(crate) const MATRICES: usize = 3;
 
 /// The choices of a model.
 pub(crate) struct Choices {
@@ -28,10 +31,11 @@ pub(crate) struct Choices {
 }
 
 impl Choices {
-    /// Any shape, any of so many vocabularies, and any type that is legal in the whole model.
+    /// Any shape, any of so many vocabularies, any of so many caches, and any type that is legal in the whole model.
     pub fn new(
         shapes: &[Shape],
         vocabularies: usize,
+        caches: usize,
         matrices: Vec<MatrixOptions>,
     ) -> Result<Self, SearchError> {
         let becomes: Vec<Vec<Option<TensorId>>> = shapes
@@ -41,6 +45,7 @@ impl Choices {
         let mut units = vec![
             Unit::new("shape", "shape", shapes.len()),
             Unit::new("vocabulary", "vocabulary", vocabularies),
+            Unit::new("cache", "cache", caches),
         ];
         for (index, matrix) in matrices.iter().enumerate() {
             let name = match matrix.id.layer {

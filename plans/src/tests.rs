@@ -13,16 +13,19 @@ use secateur_compress::{Intent, plan_choices};
 use secateur_model::plan::Plan;
 use secateur_model::shape::{KeptLayer, Repair, ShapePlan};
 use secateur_model::stored::FileBytes;
-use secateur_model::{Checkpoint, Rounding, TensorId, TensorType, demo};
-use secateur_profiles::cost::{CacheType, Workload};
+use secateur_model::{CacheType, Checkpoint, Rounding, TensorId, TensorType, demo};
+use secateur_profiles::cost::Workload;
 use secateur_profiles::estimate::{Usage, estimate};
 use secateur_profiles::library;
-use secateur_search::{Genome, Limit, Prediction, Preset, Study, Surrogate as _};
+use secateur_search::{Genome, Limit, Prediction, Preset, Space, Study, Surrogate as _};
 
+use crate::caches::Cache;
 use crate::plans::Damages;
 use crate::shapes::Shape;
-use crate::space::{Choices, MATRICES, SHAPE, VOCABULARY};
-use crate::{Care, Device, Effort, Limits, Measurer, Offer, Plans, PlansError, Scored, Stages, Subject};
+use crate::space::{CACHE, Choices, MATRICES, SHAPE, VOCABULARY};
+use crate::{
+    Care, Device, Effort, Limits, Measurer, Offer, Plans, PlansError, Predictor, Scored, Stages, Subject,
+};
 
 const CONTEXT: usize = 512;
 const PROMPT: usize = 256;
@@ -51,20 +54,17 @@ fn with_plans_of(
     let sequences = calibration_tokens(tokenizer, &whole.spec, &texts, Some(2048)).unwrap();
     let sequences: Vec<Vec<u32>> = sequences.into_iter().map(|sequence| sequence.tokens).collect();
     let place = Place::Cache(cache.path().to_owned());
+    let stages = Stages { shape: Some(Care::Usual), vocabulary, offer };
     let statistics = calibrate(&whole, &sequences, &place, &Silent).unwrap().statistics;
-    let knowledge = Knowledge::of(&whole, &statistics, 1, &Silent).unwrap();
+    let knowledge =
+        Knowledge::of(&whole, &statistics, 1, stages.channels(&whole.spec).unwrap(), &Silent).unwrap();
     let intent = Intent {
         asked: vec!["max-size=1".to_owned()],
         rounding: Rounding::Full,
         calibration: Some(statistics.fingerprint()),
     };
-    let subject = Subject {
-        whole: &whole,
-        statistics: &statistics,
-        knowledge: &knowledge,
-        intent: &intent,
-        stages: Stages { shape: Some(Care::Thorough), vocabulary, offer },
-    };
+    let subject =
+        Subject { whole: &whole, statistics: &statistics, knowledge: &knowledge, intent: &intent, stages };
     test(Plans::new(subject, devices, cache.path(), &Silent));
 }
 
@@ -75,15 +75,15 @@ fn device(name: &str) -> Device {
 
 /// Random plans, so many of each shape.
 fn random_plans(plans: &Plans, of_each: usize) -> Vec<Genome> {
-    random_plans_over(plans, SHAPE, of_each)
+    random_plans_over(plans.space(), SHAPE, of_each)
 }
 
 /// Random plans, so many of each level of a unit.
-fn random_plans_over(plans: &Plans, unit: usize, of_each: usize) -> Vec<Genome> {
+fn random_plans_over(space: &Space, unit: usize, of_each: usize) -> Vec<Genome> {
     let mut generator = SmallRng::seed_from_u64(7);
-    let levels = plans.space().units()[unit].levels;
+    let levels = space.units()[unit].levels;
     (0..levels * of_each)
-        .map(|index| plans.space().with(&plans.space().random(&mut generator), unit, index % levels))
+        .map(|index| space.with(&space.random(&mut generator), unit, index % levels))
         .collect()
 }
 
@@ -143,7 +143,7 @@ fn matrices_are_silent_and_weigh_nothing_where_their_layer_is_gone() {
         let spec = shorter.apply(&whole.spec).unwrap();
         let shape = Shape { name: "shorter".to_owned(), plan: Some(shorter.clone()), loss: 0.1 };
         let shapes = [plans.shapes.all[0].clone(), shape];
-        let choices = Choices::new(&shapes, 1, plans.choices.matrices.clone()).unwrap();
+        let choices = Choices::new(&shapes, 1, 1, plans.choices.matrices.clone()).unwrap();
         let genome = choices.space.random(&mut SmallRng::seed_from_u64(3));
         let genome = choices.space.with(&genome, SHAPE, 1);
         for (index, matrix) in choices.matrices.iter().enumerate() {
@@ -168,17 +168,19 @@ fn costs_on_devices_are_what_the_whole_plan_is_estimated_at() {
     let names = ["apple-m1-pro-cpu", "apple-m2-gpu", "apple-a17-pro"];
     with_plans(&names.map(device), |plans| {
         let plans = plans.unwrap();
-        for genome in random_plans(&plans, 4) {
-            let predicted = plans.predictor().predict(&genome);
-            let (plan, spec) = (plans.plan(&genome).unwrap(), &plans.model(&genome).unwrap().spec);
-            let workload = Workload::new(spec, &plan.tensors, plan.gguf_bytes);
-            let usage = Usage {
-                context: CONTEXT,
-                prompt: PROMPT,
-                cache: CacheType::F16,
-                threads: None,
-                loaded: false,
-            };
+        let (usual, smaller) = (None, Some(CacheType::Q8_0));
+        let caches = [usual, smaller].map(|chosen| Cache { chosen, loss: 0.0 });
+        let matrices = plans.choices.matrices.clone();
+        let choices = Choices::new(&plans.shapes.all, 1, caches.len(), matrices).unwrap();
+        let predictor = Predictor::new(&choices, &plans.bodies, &caches, &plans.devices);
+        for genome in random_plans_over(&choices.space, SHAPE, 4) {
+            let predicted = predictor.predict(&genome);
+            let model = plans.model(&genome).unwrap();
+            let of_plan = choices.of_plan(&model.spec, &genome);
+            let plan = plan_choices(&model, &of_plan, plans.subject.intent).unwrap();
+            let workload = Workload::new(&model.spec, &plan.tensors, plan.gguf_bytes);
+            let cache = caches[genome.level(CACHE)].cache_type();
+            let usage = Usage { context: CONTEXT, prompt: PROMPT, cache, threads: None, loaded: false };
             for (index, name) in names.iter().enumerate() {
                 let profile = library::find(name).unwrap();
                 let estimate = estimate(&profile, profile.runtime(None).unwrap(), &workload, &usage);
@@ -232,13 +234,25 @@ fn what_is_to_be_written_has_its_types_chosen_for_that() {
 fn a_device_sets_limits_of_its_own() {
     with_plans(&[device("apple-m1-pro-cpu")], |plans| {
         let plans = plans.unwrap();
-        let asked =
-            Limits { size: Some(500_000), memory: Some(u64::MAX), decode: Some(50.0), prefill: Some(200.0) };
-        let usable = library::find("apple-m1-pro-cpu").unwrap().hardware.usable_memory.value;
+        let asked = Limits {
+            size: Some(500_000),
+            memory: Some(u64::MAX),
+            decode: Some(50.0),
+            prefill: Some(200.0),
+            energy: None,
+        };
+        let hardware = library::find("apple-m1-pro-cpu").unwrap().hardware;
+        let usable = hardware.usable_memory.value;
         let found = plans.budgets(&asked).unwrap();
         assert_eq!(found.limits(), [500_000.0, usable * 1024.0 * 1024.0 * 1024.0, 20_000.0, 5_000.0]);
         let limits = Limits { memory: Some(1_000_000), ..Limits::default() };
         assert_eq!(plans.budgets(&limits).unwrap().limits()[1], 1e6);
+        // a token in so many joules is one in so much time; the tighter of both limits counts
+        let joules = hardware.power.unwrap().value / 100.0;
+        let limits = Limits { decode: None, energy: Some(joules), ..asked };
+        assert_close(plans.budgets(&limits).unwrap().limits()[2], 10_000.0, "microseconds");
+        let limits = Limits { energy: Some(10.0 * joules), ..asked };
+        assert_eq!(plans.budgets(&limits).unwrap().limits()[2], 20_000.0);
     });
 }
 
@@ -334,7 +348,7 @@ fn plans_with_smaller_vocabularies_are_counted_and_measured_as_the_models_they_a
         let measured =
             Measurer::new(&plans, source, Scored::ThreeQuarters).unwrap().measure(&coarse, 0..1).unwrap();
         assert_close(measured[0], losses[last] + more * divergence, "nats per token of the source");
-        for genome in random_plans_over(&plans, VOCABULARY, 3) {
+        for genome in random_plans_over(plans.space(), VOCABULARY, 3) {
             let predicted = plans.predictor().predict(&genome).costs[0];
             let name = plans.describe(&genome).body;
             assert_eq!(predicted, plans.plan(&genome).unwrap().gguf_bytes as f64, "{name}");

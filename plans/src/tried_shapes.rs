@@ -1,10 +1,10 @@
 //! The smaller shapes of a model that are offered, and what each loses without repair.
 
 use secateur_compress::CompressError;
+use secateur_compress::allocation::Knowledge;
 use secateur_compress::progress::{Progress, Silent};
 use secateur_compress::shape::{
-    Importance, Layers, ShapeRequest, choose_shape, choose_uneven_widths, choose_widths, drop_by_divergence,
-    drop_by_influence,
+    ChannelOrders, Importance, Layers, ShapeRequest, choose_shape, drop_by_divergence, drop_by_influence,
 };
 use secateur_compress::statistics::{Statistics, keep, read_kept};
 use secateur_model::Checkpoint;
@@ -18,10 +18,12 @@ use crate::yardstick::Yardstick;
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TriedShapes {
-    /// The version of this record: 4.
+    /// The version of this record: 5.
     schema: u32,
     /// Of the statistics.
     calibration: String,
+    /// Of the backward pass that put channels in order.
+    seed: u64,
     offered: OfferedSizes,
     pub plans: Vec<ShapePlan>,
     /// The divergence from the whole model in nats per token.
@@ -34,6 +36,7 @@ impl TriedShapes {
     pub fn new(
         whole: &Checkpoint,
         statistics: &Statistics,
+        knowledge: &Knowledge,
         offered: OfferedSizes,
         yardstick: &Yardstick,
         progress: &dyn Progress,
@@ -41,33 +44,36 @@ impl TriedShapes {
         let path = statistics.folder().join("shapes.json");
         let calibration = statistics.fingerprint();
         let kept: Option<Self> = read_kept(&path);
-        let is_same =
-            |tried: &Self| tried.schema == 4 && tried.calibration == calibration && tried.offered == offered;
+        let seed = knowledge.seed;
+        let is_same = |tried: &Self| {
+            tried.schema == 5
+                && tried.calibration == calibration
+                && tried.seed == seed
+                && tried.offered == offered
+        };
         if let Some(tried) = kept.filter(is_same) {
             return Ok(tried);
         }
-        let plans = plans(whole, statistics, &offered, progress)?;
+        let plans = plans(whole, statistics, &knowledge.channels, &offered, progress)?;
         progress.begin("trying shapes", plans.len() as u64);
         let mut losses = Vec::with_capacity(plans.len());
         for plan in &plans {
             progress.check()?;
             let bare = whole.clone().with_shape(plan, None)?;
-            let divergences = yardstick.divergences(&bare, 0..yardstick.len(), &Silent)?;
+            let divergences = yardstick.divergences(&bare, None, 0..yardstick.len(), &Silent)?;
             losses.push(divergences.iter().sum::<f64>() / divergences.len().max(1) as f64);
             progress.advance(1);
         }
-        let tried = Self { schema: 4, calibration, offered, plans, losses };
+        let tried = Self { schema: 5, calibration, seed, offered, plans, losses };
         keep(&path, &tried)?;
         Ok(tried)
     }
 }
 
-/// Seed of the labels of the backward pass that compares layers: shapes are the same whatever the search's.
-const LABELS: u64 = 0;
-
 fn plans(
     whole: &Checkpoint,
     statistics: &Statistics,
+    channels: &ChannelOrders,
     offered: &OfferedSizes,
     progress: &dyn Progress,
 ) -> Result<Vec<ShapePlan>, CompressError> {
@@ -85,14 +91,15 @@ fn plans(
         };
         of_heads.push(choose_shape(whole, statistics, &request, 0, progress)?.layers);
     }
-    let mut of_widths = vec![uncut];
-    if !offered.widths.is_empty() {
-        let chosen = choose_widths(whole, statistics, &offered.widths, progress)?;
-        of_widths.extend(chosen.into_iter().map(|plan| plan.layers));
-    }
-    if !offered.means.is_empty() {
-        let chosen = choose_uneven_widths(whole, statistics, &offered.means, LABELS, progress)?;
-        of_widths.extend(chosen.into_iter().map(|plan| plan.layers));
+    let even = offered.widths.iter().map(|&width| channels.even(width));
+    let with_step = |step: usize| offered.means.iter().map(move |&mean| channels.uneven(mean, step));
+    let uneven = offered.steps.iter().flat_map(|&step| with_step(step));
+    let mut of_widths: Vec<Vec<KeptLayer>> = vec![uncut];
+    for ShapePlan { layers, .. } in even.chain(uneven) {
+        // layers that are all the same keep the same
+        if !of_widths.contains(&layers) {
+            of_widths.push(layers);
+        }
     }
     let fewest = offered.layers.iter().copied().min().unwrap_or(of);
     let order = if fewest < of && !offered.by_influence {

@@ -8,7 +8,7 @@ use secateur_compress::CompressError;
 use secateur_compress::forward::{Forward, ForwardError, Hidden, NoTaps, Residency};
 use secateur_compress::measure::mean_divergence;
 use secateur_compress::progress::Progress;
-use secateur_model::Checkpoint;
+use secateur_model::{CacheType, Checkpoint};
 
 /// Bytes of parents' predictions that yardsticks may still hold, together; what does not fit is made again for each comparison.
 #[derive(Clone)]
@@ -75,15 +75,19 @@ impl Yardstick {
         Self { parent, sequences, scored, seen_by_parent: OnceLock::new(), room }
     }
 
-    /// How far a model is from the parent on some of the sequences, in nats per token that is scored.
+    /// How far a model, its keys and values kept as `cache` says, is from the parent on some of the sequences, in nats per token that is scored.
     pub fn divergences(
         &self,
         model: &Checkpoint,
+        cache: Option<CacheType>,
         sequences: Range<usize>,
         progress: &dyn Progress,
     ) -> Result<Vec<f64>, CompressError> {
         let seen_by_parent = self.seen_by_parent(progress)?;
-        let child = Forward::new(model, Residency::Stream)?;
+        let mut child = Forward::new(model, Residency::Stream)?;
+        if let Some(cache) = cache {
+            child = child.with_cache(cache)?;
+        }
         let seen = pass(&child, &self.sequences[sequences.clone()], progress)?;
         let vocabulary_size = model.spec.vocabulary_size;
         let mut parent = None;

@@ -56,6 +56,8 @@ pub struct Budget {
     pub min_prefill: Option<f64>,
     /// Longest time to the first token, in seconds.
     pub max_ttft: Option<f64>,
+    /// Most joules for a decoded token.
+    pub max_energy: Option<f64>,
 }
 
 /// One limit and what was found.
@@ -96,6 +98,8 @@ impl Budget {
             ("min-decode", self.min_decode, estimate.decode),
             ("min-prefill", self.min_prefill, estimate.prefill),
             ("max-ttft", self.max_ttft, estimate.first_token),
+            // of what is not known, nothing keeps a limit
+            ("max-energy", self.max_energy, estimate.energy.unwrap_or(f64::INFINITY)),
         ];
         verdicts.extend(
             limits.into_iter().filter_map(|(limit, allowed, found)| {

@@ -1,10 +1,11 @@
 //! The question that `whatif` asks: what does this model cost on that device?
 
+use secateur_model::CacheType;
 use serde::Serialize;
 
 use crate::cost::{
-    Bound, Breakdown, CacheType, Machine, MemoryUse, ROUTING_SKEW, Workload, decode, effective_cores,
-    expert_reads, prefill, waiting,
+    Bound, Breakdown, Machine, MemoryUse, ROUTING_SKEW, Workload, decode, effective_cores, expert_reads,
+    prefill, waiting,
 };
 use crate::fit::typical;
 use crate::profile::{Hardware, Processor, Profile, Runtime};

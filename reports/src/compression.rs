@@ -43,6 +43,8 @@ pub struct Compression {
     pub warning: Option<String>,
     /// How numbers became codes.
     pub rounding: String,
+    /// What llama.cpp has to be told at its start, if keys and values are not to be in `f16`.
+    pub cache_options: Option<String>,
     /// The divergence from the source, in nats per token, that the choice of types expects; an estimate.
     pub expected_divergence: Option<f64>,
     /// What was lost, measured on text that was not calibrated on.
@@ -201,6 +203,11 @@ impl Compression {
         }
         if let Some(warning) = &self.warning {
             notes.push(warning.clone());
+        }
+        if let Some(options) = &self.cache_options {
+            notes.push(format!(
+                "memory, speed and loss are those with smaller keys and values: start llama.cpp with {options}"
+            ));
         }
         let bits = self.gguf_bytes as f64 * 8.0 / self.parameters.max(1) as f64;
         let share = self.gguf_bytes as f64 / self.source_bytes.max(1) as f64;

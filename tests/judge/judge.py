@@ -75,7 +75,7 @@ def perplexity(stock, arguments):
 
 def divergence(stock, arguments):
     """As llama-perplexity --kl-divergence: how far the model is from the one that wrote the base file."""
-    return measure.divergence(llama.Model(stock, arguments.model), arguments.base)
+    return measure.divergence(llama.Model(stock, arguments.model), arguments.base, arguments.cache_type)
 
 
 def quantize(stock, arguments):
@@ -161,7 +161,9 @@ def _parse(arguments):
     options.add_argument("--ctx", type=int, default=512)
     options.add_argument("--chunks", type=int)
     options.add_argument("--save-base", metavar="FILE")
-    command(divergence).add_argument("base")
+    options = command(divergence)
+    options.add_argument("base")
+    options.add_argument("--cache-type", metavar="TYPE")
     options = command(quantize)
     options.add_argument("out")
     options.add_argument("type", choices=llama.FILE_TYPES)

@@ -308,10 +308,10 @@ class Model:
 
 class Context:
     """One sequence being computed. Flash attention is left to llama.cpp, as its own tools do by default; where it should be `exact`,
-    keys and values are kept in f32. A callback sees every tensor of the graph. `windowed` layers cache their window alone, as in llama.cpp's
+    keys and values are kept in f32, and where a `cache` type is named, in that. A callback sees every tensor of the graph. `windowed` layers cache their window alone, as in llama.cpp's
     tools; the library's own default is the whole context."""
 
-    def __init__(self, model, length, callback=None, threads=THREADS, exact=False, windowed=False):
+    def __init__(self, model, length, callback=None, threads=THREADS, exact=False, windowed=False, cache=None):
         self.llama, self.model, self.length = model.llama, model, length
         params = self.llama.context_default_params()
         params.n_ctx = params.n_batch = length  # the most tokens of one call; computed 512 at a time, as by default
@@ -324,6 +324,8 @@ class Context:
             # nothing rounded on the way to what is looked at
             params.type_k = params.type_v = TYPE_F32
             params.flash_attn_type = FLASH_ATTENTION_OFF
+        if cache:
+            params.type_k = params.type_v = self.llama.tensor_type(cache)
         self.handle = self.llama.init_from_model(model.handle, params)
         if not self.handle:
             raise self.llama.complaint(f"no context of {length} tokens")

@@ -148,14 +148,15 @@ def perplexity(model, text, n_ctx, chunks, save_base):
     }
 
 
-def divergence(model, base_path):
-    """The statistics that llama.cpp prints of a model against the base file of another, as plain fractions."""
+def divergence(model, base_path, cache):
+    """The statistics that llama.cpp prints of a model against the base file of another, as plain fractions; its keys and values are kept in
+    llama.cpp's usual type, or in `cache`."""
     with BaseReader(base_path) as base:
         if base.vocabulary_size != model.vocabulary_size:
             raise MeasureError(f"the base has {base.vocabulary_size} tokens, the model {model.vocabulary_size}")
         rows = [
             compare(logits, base.read(), targets)
-            for logits, targets in scored_chunks(model, base.tokens, base.n_ctx)
+            for logits, targets in scored_chunks(model, base.tokens, base.n_ctx, cache)
         ]
     kld, loss, base_loss, same_top = (numpy.concatenate(column) for column in zip(*rows))
     change = numpy.exp(-loss) - numpy.exp(-base_loss)
@@ -177,12 +178,12 @@ def divergence(model, base_path):
     }
 
 
-def scored_chunks(model, tokens, n_ctx):
+def scored_chunks(model, tokens, n_ctx, cache=None):
     """For each chunk, the logits at the positions of its second half but the last, and the tokens that follow."""
     if model.llama.vocab_get_add_eos(model.vocabulary):
         raise MeasureError("the model adds an end token, as llama-perplexity refuses")
     first = n_ctx // 2
-    context = llama.Context(model, n_ctx)
+    context = llama.Context(model, n_ctx, cache=cache)
     for chunk in tokens.reshape(-1, n_ctx):
         seen = chunk.tolist()
         if model.llama.vocab_get_add_bos(model.vocabulary):

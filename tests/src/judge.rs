@@ -291,6 +291,14 @@ pub fn divergence(model: &Path, base: &Path) -> Result<Divergence, JudgeError> {
     ask(judge("divergence").arg(model).arg(base), &())
 }
 
+/// The same with keys and values kept in a type of that name.
+///
+/// # Errors
+/// As [`divergence`], or if llama.cpp cannot keep them so.
+pub fn divergence_with_cache(model: &Path, base: &Path, cache: &str) -> Result<Divergence, JudgeError> {
+    ask(judge("divergence").arg(model).arg(base).args(["--cache-type", cache]), &())
+}
+
 /// What llama-quantize is told.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Quantize<'a> {

@@ -95,6 +95,38 @@ fn divergence_is_llama_cpps_whoever_writes_the_base() {
     near("base perplexity", judged_by_ours.base_perplexity, of_parent.perplexity, 0.002);
 }
 
+/// Of an F16 model, so that nothing but keys and values differs. Few tokens carry most of it, and those are others where sums are taken in another
+/// order: so within what the text scatters. Without turned heads it would be three to four times as much.
+#[test]
+fn smaller_caches_lose_what_they_lose_in_llama_cpp() {
+    let folder = tempfile::tempdir().unwrap();
+    let parent = quantize(&fixture(SMOLLM2), folder.path(), "F16");
+    let (text, base) = (judge_text(), folder.path().join("base"));
+    judge::perplexity(&parent, &text, CHUNKS, Some(&base)).unwrap();
+    for cache in ["q4_0", "q8_0"] {
+        let judged = judge::divergence_with_cache(&parent, &base, cache).unwrap();
+        let chunks = ["--chunks".as_ref(), "4".as_ref(), "--text".as_ref(), text.as_path()];
+        let cached = ["--against".as_ref(), &*parent, "--cache-type".as_ref(), cache.as_ref()];
+        let ours = eval(&parent, &[&chunks[..], &cached].concat());
+        let of = |name: &str| number(&ours, &format!("/divergences/0/mean/{name}"));
+        let (mean, scatter) = (of("value"), of("error").hypot(judged.mean_error));
+        assert!((mean - judged.mean).abs() < 3.0 * scatter, "{cache}: {mean} here, {} there", judged.mean);
+        assert!(scatter < 0.15 * mean, "{cache}: {scatter} of {mean} says nothing");
+        let same_top = number(&ours, "/divergences/0/same_top/value");
+        assert!((same_top - judged.same_top).abs() < 0.01, "{cache}: {same_top}, {}", judged.same_top);
+    }
+}
+
+#[test]
+fn heads_that_fill_no_blocks_are_not_cached_in_them() {
+    let text = judge_text();
+    let text = text.to_str().unwrap();
+    let ran = binary::run(&["eval", "demo", "--text", text, "--chunks", "2", "--cache-type", "q8_0"]);
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    assert!(ran.stderr.contains("heads of layer 0 have 40 numbers"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("use f16"), "{}", ran.stderr);
+}
+
 /// llama.cpp quantizes activations to 8 bit there, we do not: closer than this they need not be.
 #[test]
 fn perplexity_of_quantized_files_is_llama_cpps_to_one_percent() {

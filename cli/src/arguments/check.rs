@@ -9,7 +9,7 @@ use super::gates::GateArguments;
 
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("gate").multiple(true).required(true)
-    .args(["max_size", "max_kld", "max_memory", "min_decode", "min_prefill", "max_ttft", "against"]))]
+    .args(["max_size", "max_kld", "max_memory", "min_decode", "min_prefill", "max_ttft", "max_energy", "against"]))]
 pub struct CheckArguments {
     /// A folder that `compress` wrote, or its run.json
     #[arg(value_name = "RUN")]

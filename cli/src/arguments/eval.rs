@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::whatif::CacheTypeArgument;
+
 #[derive(Debug, Args)]
 pub struct EvalArguments {
     /// A Hugging Face folder, a GGUF file, or `demo`
@@ -26,6 +28,9 @@ pub struct EvalArguments {
     /// Chunks of each text [default: all]
     #[arg(long, value_name = "COUNT", value_parser = count)]
     pub chunks: Option<usize>,
+    /// Keep MODEL's keys and values as llama.cpp does with this --cache-type-k and -v; PARENT's lose nothing [default: f32]
+    #[arg(long, value_name = "TYPE", value_enum)]
+    pub cache_type: Option<CacheTypeArgument>,
     /// Sample the tasks of this file (JSON lines or YAML) until each has passed often enough
     #[arg(long, value_name = "TASKS", conflicts_with_all = ["text", "against", "base", "save_base", "context", "chunks"])]
     pub pass_until: Option<PathBuf>,

@@ -23,6 +23,9 @@ pub struct GateArguments {
     /// Latest first token, for example 2s
     #[arg(long, value_name = "SECONDS", value_parser = seconds, requires = "profile")]
     pub max_ttft: Option<f64>,
+    /// Most joules for a decoded token, for example 0.5
+    #[arg(long, value_name = "JOULES", requires = "profile", value_parser = positive)]
+    pub max_energy: Option<f64>,
     /// The device of memory and speeds: a profile's id, or its file
     #[arg(long, value_name = "PROFILE")]
     pub profile: Option<String>,
@@ -37,6 +40,7 @@ impl GateArguments {
             min_decode: self.min_decode,
             min_prefill: self.min_prefill,
             max_ttft: self.max_ttft,
+            max_energy: self.max_energy,
         }
     }
 }

@@ -37,6 +37,9 @@ pub struct SearchArguments {
     /// Fewest prompt tokens per second
     #[arg(long, value_name = "SPEED", requires = "profiles", value_parser = positive)]
     pub min_prefill: Option<f64>,
+    /// Most joules for a decoded token, for example 0.5
+    #[arg(long, value_name = "JOULES", requires = "profiles", value_parser = positive)]
+    pub max_energy: Option<f64>,
     #[command(flatten)]
     pub effort: EffortArguments,
     /// A text file, or a folder of .txt and .md files, to calibrate and measure on; may be repeated [default: a mixed text in the program]
@@ -103,8 +106,7 @@ impl PresetArgument {
     pub fn care(self) -> Care {
         match self {
             Self::Fast => Care::Quick,
-            Self::Balanced => Care::Usual,
-            Self::Thorough => Care::Thorough,
+            Self::Balanced | Self::Thorough => Care::Usual,
         }
     }
 

@@ -53,6 +53,9 @@ pub struct WhatIfArguments {
     /// Exit with 1 if a row's first token comes later, for example 2s
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub max_ttft: Option<f64>,
+    /// Exit with 1 if a row takes more joules for a decoded token, for example 0.5
+    #[arg(long, value_name = "JOULES", value_parser = positive)]
+    pub max_energy: Option<f64>,
     /// Order of the rows [default: as asked]
     #[arg(long, value_enum)]
     pub sort: Option<Sort>,

@@ -12,7 +12,7 @@ use secateur_reports::checks::{Check, Checks, Judged, Side, regressions};
 
 use super::compare::quality::labels;
 use crate::arguments::CheckArguments;
-use crate::commands::whatif::load_profiles;
+use crate::commands::whatif::{check_power, load_profiles};
 use crate::console::Console;
 use crate::cost_model::CostModel;
 use crate::device::{Asked, check};
@@ -99,8 +99,10 @@ fn budgets(
             return Err(CheckError::NoModel { run: arguments.run.clone() }.into());
         };
         let model = CostModel::open(model, console)?;
-        for profile in load_profiles(std::slice::from_ref(profile))? {
-            let device = Asked::new(&profile, model.context_length())?;
+        let profiles = load_profiles(std::slice::from_ref(profile))?;
+        check_power(&profiles, gates.max_energy)?;
+        for profile in profiles {
+            let device = Asked::new(&profile, model.context_length())?.with_cache(record.cache);
             checks.extend(device.checks(&gates.budget(), &model.workload(None)?));
         }
     }

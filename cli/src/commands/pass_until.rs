@@ -4,7 +4,7 @@ use std::path::Path;
 
 use secateur_compress::forward::{Forward, Residency};
 use secateur_compress::pass_until::{PassRate, PassUntil, Task, pass_until, read_tasks};
-use secateur_model::Checkpoint;
+use secateur_model::{CacheType, Checkpoint};
 use secateur_reports::pass_rates::{PassRates, TaskRow};
 
 use crate::arguments::EvalArguments;
@@ -25,7 +25,8 @@ pub fn run(
     let tasks = read_tasks(file)?;
     let tokenizer = tokenizer_of(checkpoint)?;
     // every token reads every weight
-    let forward = Forward::new(checkpoint, Residency::Keep)?;
+    let cache = arguments.cache_type.map_or(CacheType::F32, CacheType::from);
+    let forward = Forward::new(checkpoint, Residency::Keep)?.with_cache(cache)?;
     let settings = PassUntil {
         passes: arguments.passes,
         cap: arguments.cap,

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use secateur_model::CacheType;
 use secateur_model::atomic_file::write_file;
 use secateur_profiles::calibrate::{
     self as measure, BenchError, detect, read_bench, read_speeds, vector_rate,
 };
 use secateur_profiles::chip::Chip;
-use secateur_profiles::cost::CacheType;
 use secateur_profiles::estimate::estimate;
 use secateur_profiles::fit::{
     Description, ExpectedError, Experience, Experiment, Row, Score, error_of, profile, report,

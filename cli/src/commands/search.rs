@@ -2,7 +2,7 @@
 
 use secateur_plans::Subject;
 
-use super::compress::{Known, know, search_intent};
+use super::compress::{Calibration, Known, know, search_intent};
 use crate::arguments::SearchArguments;
 use crate::console::Console;
 use crate::exit::Exit;
@@ -18,13 +18,16 @@ pub fn run(arguments: &SearchArguments, seed: u64, console: &Console) -> anyhow:
         max_memory: arguments.max_memory,
         min_decode: arguments.min_decode,
         min_prefill: arguments.min_prefill,
+        max_energy: arguments.max_energy,
         context: arguments.effort.context.min(whole.spec.context_length),
         rounding: arguments.effort.search.rounding(),
     };
     let target = Target::new(&asked, &arguments.effort, &arguments.texts, seed)?;
     let progress = console.progress();
     let tokens = arguments.tokens.unwrap_or_else(|| arguments.effort.usual_tokens());
-    let (known, _) = know(&arguments.texts, tokens, &whole, seed, &progress)?;
+    let channels = target.stages().channels(&whole.spec)?;
+    let calibration = Calibration { texts: &arguments.texts, tokens, seed, channels };
+    let (known, _) = know(&calibration, &whole, &progress)?;
     let intent = search_intent(&asked, &arguments.texts, &known);
     let Known { statistics, knowledge } = &known;
     let stages = target.stages();

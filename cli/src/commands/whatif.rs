@@ -2,8 +2,9 @@
 
 use anyhow::Context;
 use rayon::prelude::*;
+use secateur_model::CacheType;
 use secateur_model::types::TypeChoice;
-use secateur_profiles::cost::{Bound, CacheType, Machine, Workload};
+use secateur_profiles::cost::{Bound, Machine, Workload};
 use secateur_profiles::estimate::{advice, estimate, machine};
 use secateur_profiles::profile::{Profile, ProfileError, Runtime};
 use secateur_profiles::quantity::Basis;
@@ -24,6 +25,16 @@ pub enum WhatIfError {
     ContextTooLong { asked: usize, longest: usize },
     #[error("profile `{profile}` has no runtime `{found}`; it has: {known}")]
     UnknownRuntime { profile: String, found: String, known: String },
+    #[error(
+        "profile `{profile}` does not say what power its device takes, so no energy can be told; add `power`, in watts, to its hardware"
+    )]
+    UnknownPower { profile: String },
+}
+
+/// Refuses a limit of energy where nothing is known of it.
+pub fn check_power(profiles: &[Profile], max_energy: Option<f64>) -> Result<(), WhatIfError> {
+    let unknown = profiles.iter().find(|profile| max_energy.is_some() && profile.hardware.power.is_none());
+    unknown.map_or(Ok(()), |profile| Err(WhatIfError::UnknownPower { profile: profile.id.clone() }))
 }
 
 /// Estimates every combination that was asked for.
@@ -33,6 +44,7 @@ pub fn run(arguments: &WhatIfArguments, console: &Console) -> anyhow::Result<Exi
     let (profiles, model) =
         rayon::join(|| load_profiles(&arguments.profiles), || open(arguments, &choices, console));
     let profiles = profiles?;
+    check_power(&profiles, arguments.max_energy)?;
     // clap asks for a model or a size
     let Some(model) = model? else { return Ok(Exit::Usage) };
     let contexts = contexts(&arguments.context, &model)?;
@@ -113,6 +125,7 @@ fn rows(
         min_decode: arguments.min_decode,
         min_prefill: arguments.min_prefill,
         max_ttft: arguments.max_ttft,
+        max_energy: arguments.max_energy,
     };
     let mut rows = Vec::new();
     for profile in profiles {

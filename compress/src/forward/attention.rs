@@ -4,8 +4,10 @@ use std::ops::Range;
 
 use candle_core::{Device, Result, Tensor};
 use rayon::prelude::*;
+use secateur_model::CacheType;
 use secateur_model::spec::{AttentionSpec, LayerSpec};
 
+use super::cache::Kept;
 use super::exponential::exp;
 use super::linear::{Linear, with_values};
 use super::norm::{RmsNorm, add_to_residual, dot, sum_of};
@@ -43,14 +45,15 @@ pub(crate) struct KeysAndValues {
     pub values: Vec<f32>,
     capacity: usize,
     tokens: usize,
+    cache: CacheType,
 }
 
 impl KeysAndValues {
     /// Room for a text of `capacity` tokens; none if the layer has no attention.
-    pub fn new(layer: &LayerSpec, capacity: usize) -> Self {
+    pub fn new(layer: &LayerSpec, capacity: usize, cache: CacheType) -> Self {
         let size =
             layer.attention().map_or(0, |attention| attention.kv_heads * attention.head_size) * capacity;
-        Self { keys: vec![0.0; size], values: vec![0.0; size], capacity, tokens: 0 }
+        Self { keys: vec![0.0; size], values: vec![0.0; size], capacity, tokens: 0, cache }
     }
 }
 
@@ -139,7 +142,7 @@ impl Attention {
         let AttentionSpec { heads, kv_heads, head_size, scale, .. } = self.spec;
         let row_len = (heads + 2 * kv_heads) * head_size;
         let (tokens, first, group) = (projected.len() / row_len, memory.tokens, self.group());
-        let capacity = memory.capacity;
+        let (capacity, cache) = (memory.capacity, memory.cache);
         let mut queries = vec![0.0; tokens * heads * head_size];
         let by_kv_head = queries
             .par_chunks_mut(tokens * group * head_size)
@@ -151,7 +154,7 @@ impl Attention {
                 .par_chunks_exact(row_len)
                 .zip(queries.par_chunks_exact_mut(group * head_size))
                 .zip(keys[new.clone()].par_chunks_exact_mut(head_size))
-                .zip(values[new].par_chunks_exact_mut(head_size))
+                .zip(values[new.clone()].par_chunks_exact_mut(head_size))
                 .with_min_len(TASK_TOKENS);
             by_token.enumerate().for_each(|(token, (((row, queries), key), value))| {
                 let position = first + token;
@@ -171,6 +174,9 @@ impl Attention {
                 rope.rotate(key, position);
                 value.copy_from_slice(head_of(heads + kv_heads + kv_head));
             });
+            Kept::queries(cache, head_size).apply(queries);
+            Kept::keys(cache, head_size).apply(&mut keys[new.clone()]);
+            Kept::values(cache, head_size).apply(&mut values[new]);
         });
         memory.tokens += tokens;
         queries

@@ -34,7 +34,8 @@ impl Forward<'_> {
         let capacity = tokens.len() + more;
         let tables = RopeTables::new(self.spec(), capacity)?;
         let layers = self.spec().layers.iter();
-        let mut memories: Vec<_> = layers.map(|layer| KeysAndValues::new(layer, capacity)).collect();
+        let mut memories: Vec<_> =
+            layers.map(|layer| KeysAndValues::new(layer, capacity, self.cache)).collect();
         let mut hidden = self.embed(tokens)?;
         for (layer, memory) in memories.iter_mut().enumerate() {
             self.advance(layer, &mut hidden, &mut [memory], &tables)?;

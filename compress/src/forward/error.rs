@@ -1,6 +1,6 @@
 //! What can go wrong while a text passes a model.
 
-use secateur_model::ModelError;
+use secateur_model::{CacheType, ModelError};
 
 /// Why a text does not get through a model.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +26,11 @@ pub enum ForwardError {
         "the gradients of text {text} before layer {layer} are not finite; the layer's weights are damaged, or they need more range than f32"
     )]
     GradientNotFinite { layer: usize, text: usize },
+    #[error(
+        "heads of layer {layer} have {head_size} numbers, which fill no blocks of {}: its keys and values cannot be cached as {cache}; use f16",
+        cache.tensor_type().block_len()
+    )]
+    Cache { layer: usize, head_size: usize, cache: CacheType },
     #[error("the prompt has no tokens")]
     EmptyPrompt,
     #[error("interrupted")]

@@ -8,6 +8,7 @@
 //! The rest is plain loops over slices in a fixed order: the number of threads changes nothing in the results.
 
 pub(crate) mod attention;
+mod cache;
 mod decoder;
 mod device;
 mod error;
@@ -25,7 +26,7 @@ mod staged;
 mod taps;
 pub(crate) mod weights;
 
-use secateur_model::{Checkpoint, ModelSpec, Role, TensorId};
+use secateur_model::{CacheType, Checkpoint, ModelSpec, Role, TensorId};
 
 use crate::progress::Progress;
 use attention::KeysAndValues;
@@ -34,6 +35,7 @@ use logits::OutputProjection;
 use rope::RopeTables;
 use weights::LayerReader;
 
+pub use cache::cannot_cache;
 pub use decoder::{Decoder, Prompt};
 pub use error::ForwardError;
 pub(crate) use exponential::exp;
@@ -63,6 +65,8 @@ pub struct Forward<'a> {
     /// All layers, or none.
     kept: Vec<Layer>,
     pub(crate) output: OutputProjection,
+    /// How keys and values are kept.
+    cache: CacheType,
 }
 
 impl<'a> Forward<'a> {
@@ -79,7 +83,7 @@ impl<'a> Forward<'a> {
                 .collect::<Result<_, _>>()?,
         };
         let output = OutputProjection::new(checkpoint, residency, &device)?;
-        Ok(Self { checkpoint, device, kept, output })
+        Ok(Self { checkpoint, device, kept, output, cache: CacheType::F32 })
     }
 
     /// The architecture of the model.
@@ -151,7 +155,7 @@ impl<'a> Forward<'a> {
         let spec = self.spec();
         self.with_layer(index, |layer| {
             for (text, hidden) in texts.iter_mut().enumerate() {
-                let mut memory = KeysAndValues::new(&spec.layers[index], hidden.tokens());
+                let mut memory = KeysAndValues::new(&spec.layers[index], hidden.tokens(), self.cache);
                 for chunk in hidden.chunks_mut(CHUNK_TOKENS) {
                     if progress.is_interrupted() {
                         return Err(ForwardError::Interrupted);

@@ -1,6 +1,6 @@
 //! A layer one linear step at a time, with weights that can be replaced: what works its way through a model needs.
 
-use secateur_model::{Checkpoint, Role, TensorId};
+use secateur_model::{CacheType, Checkpoint, Role, TensorId};
 
 use super::attention::KeysAndValues;
 use super::layer::Layer;
@@ -90,7 +90,7 @@ impl StagedLayer<'_> {
             (Site::FfnDown, _, Some(feed_forward)) => feed_forward.channels(before)?,
             (Site::AttentionOutput, Some(attention), _) => {
                 let spec = &self.model.checkpoint.spec.layers[self.layer.index];
-                let mut memory = KeysAndValues::new(spec, hidden.tokens());
+                let mut memory = KeysAndValues::new(spec, hidden.tokens(), CacheType::F32);
                 match self.model.tables.of_layer(self.layer.index) {
                     Some(rope) => attention.mixed(before, &mut [&mut memory], rope)?,
                     None => {

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
-use secateur_model::Role;
 use secateur_model::spec::{AttentionSpec, LayerSpec};
+use secateur_model::{CacheType, Role};
 
 use super::columns::{add, columns};
 use super::layer::Seen;
@@ -48,7 +48,7 @@ impl<'a> Attended<'a> {
         hidden: &[f32],
     ) -> candle_core::Result<Self> {
         let tokens = hidden.len() / part.norm.weight.len();
-        let mut memory = KeysAndValues::new(spec, tokens);
+        let mut memory = KeysAndValues::new(spec, tokens, CacheType::F32);
         let projected = part.query_key_value.apply(part.norm.apply(hidden))?;
         let queries = with_values(&projected, |projected| part.place(projected, &mut memory, rope))?;
         let mixed = part.mix(queries.clone(), &memory)?;

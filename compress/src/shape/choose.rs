@@ -1,7 +1,7 @@
 //! From a request to a plan: which layers, heads and channels stay.
 
 use rayon::prelude::*;
-use secateur_model::shape::{KeptLayer, Repair, ShapePlan};
+use secateur_model::shape::{KeptLayer, ShapePlan};
 use secateur_model::spec::LayerSpec;
 use secateur_model::{Checkpoint, Kept, Role, TensorId};
 
@@ -9,8 +9,9 @@ use super::ShapeRequestError;
 use super::importance::{Importance, Projection, drop_losses, drop_order};
 use super::layers::{drop_by_divergence, drop_by_influence};
 use super::obs::DropOrder;
+use super::orders::{ChannelOrder, most_gone, uneven};
 use super::request::{Layers, ShapeRequest};
-use super::uneven::{Curve, STEP, widths};
+use super::uneven::STEP;
 use crate::CompressError;
 use crate::forward::Site;
 use crate::gradient::{LayerFactors, for_each_layer};
@@ -45,8 +46,7 @@ pub fn choose_shape(
     let layers = if request.heads.is_none() && request.ffn.is_none() {
         kept.into_iter().map(KeptLayer::whole).collect()
     } else if let (Some(mean), true) = (request.ffn, request.uneven) {
-        // one mean, one answer
-        chooser.choose_uneven(&kept, &[mean], seed, progress)?.concat()
+        chooser.choose_uneven(&kept, mean, seed, progress)?
     } else if request.importance == Importance::Taylor {
         chooser.with_factors(&kept, seed, progress, &|in_layer| in_layer.choose(request))?
     } else {
@@ -62,73 +62,6 @@ pub fn choose_shape(
     Ok(ShapePlan { of, layers, repair: request.repair })
 }
 
-/// Shapes of fewer channels, each width with those of the next narrower one among its own: what goes first is the same for all. `widths` are
-/// at most the model's.
-///
-/// # Errors
-/// As [`choose_shape`].
-pub fn choose_widths(
-    checkpoint: &Checkpoint,
-    statistics: &Statistics,
-    widths: &[usize],
-    progress: &dyn Progress,
-) -> Result<Vec<ShapePlan>, CompressError> {
-    let of = checkpoint.spec.layers.len();
-    progress.begin("choosing channels", of as u64);
-    let narrowest = widths.iter().copied().min().unwrap_or_default();
-    let orders = (0..of)
-        .into_par_iter()
-        .map(|layer| {
-            progress.check()?;
-            progress.advance(1);
-            let statistics = statistics.layer(layer)?;
-            let Some(gated) = checkpoint.spec.layers[layer].gated() else { return Ok((0, Vec::new())) };
-            let in_layer = InLayer { checkpoint, layer, statistics, factors: None };
-            let gone = gated.width.saturating_sub(narrowest);
-            Ok((gated.width, in_layer.channel_order(Importance::Obs, gone)?))
-        })
-        .collect::<Result<Vec<_>, CompressError>>()?;
-    let kept = |layer: usize, width: usize| {
-        let (of, order) = &orders[layer];
-        let gone = of.saturating_sub(width);
-        let ffn = (gone > 0).then(|| stay(*of, &order[..gone]));
-        KeptLayer { ffn, ..KeptLayer::whole(layer) }
-    };
-    let shape = |&width: &usize| ShapePlan {
-        of,
-        layers: (0..of).map(|layer| kept(layer, width)).collect(),
-        repair: Repair::Solve,
-    };
-    Ok(widths.iter().map(shape).collect())
-}
-
-/// The same, each layer with a width of its own, and `means` on average; by one backward pass, whose labels `seed` draws.
-///
-/// # Errors
-/// As [`choose_shape`].
-pub fn choose_uneven_widths(
-    checkpoint: &Checkpoint,
-    statistics: &Statistics,
-    means: &[usize],
-    seed: u64,
-    progress: &dyn Progress,
-) -> Result<Vec<ShapePlan>, CompressError> {
-    let request = ShapeRequest {
-        layers: Layers::All,
-        heads: None,
-        ffn: means.iter().copied().min(),
-        uneven: true,
-        importance: Importance::Obs,
-        repair: Repair::Solve,
-    };
-    request.check(&checkpoint.spec)?;
-    let of = checkpoint.spec.layers.len();
-    let kept: Vec<usize> = (0..of).collect();
-    let chooser = Chooser { checkpoint, statistics, request: &request };
-    let chosen = chooser.choose_uneven(&kept, means, seed, progress)?;
-    Ok(chosen.into_iter().map(|layers| ShapePlan { of, layers, repair: Repair::Solve }).collect())
-}
-
 fn without(of: usize, gone: &[usize]) -> Vec<usize> {
     (0..of).filter(|layer| !gone.contains(layer)).collect()
 }
@@ -140,46 +73,23 @@ struct Chooser<'a> {
     request: &'a ShapeRequest,
 }
 
-/// A layer loses at most so many times the channels that layers lose on average.
-const MOST_TIMES: usize = 3;
-
-/// The most channels that may go from a layer of `width`, where layers are to have `mean` on average: at least [`STEP`] stay.
-fn most_gone(width: usize, mean: usize) -> usize {
-    (MOST_TIMES * width.saturating_sub(mean)).min(width.saturating_sub(STEP))
-}
-
-/// What stays of layers, `mean` channels on average: of each what else is decided of it, its width, and the order in which its channels go.
-fn uneven(layers: &[(KeptLayer, usize, DropOrder)], mean: usize) -> Vec<KeptLayer> {
-    let curve = |(_, width, order): &(KeptLayer, usize, DropOrder)| {
-        let steps = order.losses.iter().take(most_gone(*width, mean)).skip(STEP - 1).step_by(STEP);
-        Curve { width: *width, losses: steps.copied().collect() }
-    };
-    let curves: Vec<Curve> = layers.iter().map(curve).collect();
-    let gone = curves.iter().map(|curve| curve.width.saturating_sub(mean)).sum();
-    let kept = layers.iter().zip(widths(&curves, gone)).map(|((kept, of, order), width)| {
-        let gone = of - width;
-        let ffn = (gone > 0).then(|| stay(*of, &order.units[..gone]));
-        KeptLayer { ffn, ..kept.clone() }
-    });
-    kept.collect()
-}
-
 impl Chooser<'_> {
-    /// What stays of each layer, for each number of channels that layers are to have on average.
+    /// What stays of each layer, where layers are to have `mean` channels on average.
     fn choose_uneven(
         &self,
         kept: &[usize],
-        means: &[usize],
+        mean: usize,
         seed: u64,
         progress: &dyn Progress,
-    ) -> Result<Vec<Vec<KeptLayer>>, CompressError> {
+    ) -> Result<Vec<KeptLayer>, CompressError> {
         let heads_alone = ShapeRequest { ffn: None, ..self.request.clone() };
-        let least = means.iter().copied().min().unwrap_or_default();
         let layers = self.with_factors(kept, seed, progress, &|in_layer| {
-            let (width, order) = in_layer.channel_losses(self.request.importance, least)?;
-            Ok((in_layer.choose(&heads_alone)?, width, order))
+            let most = |width| most_gone(width, mean);
+            Ok((in_layer.choose(&heads_alone)?, in_layer.channel_order(self.request.importance, &most)?))
         })?;
-        Ok(means.iter().map(|&mean| uneven(&layers, mean)).collect())
+        let (heads, orders): (Vec<_>, Vec<_>) = layers.into_iter().unzip();
+        let ffn = uneven(&orders, mean, STEP);
+        Ok(heads.into_iter().zip(ffn).map(|(kept, ffn)| KeptLayer { ffn, ..kept }).collect())
     }
 
     /// What is decided of each layer that is kept, from the first to the last, by one backward pass that says how much the predictions depend
@@ -234,31 +144,29 @@ impl InLayer<'_> {
         }
         if let Some((asked, gated)) = channels {
             let gone = gated.width - asked;
-            let order = self.channel_order(request.importance, gone)?;
+            let made_by = self.channel_squares()?;
+            let order = self.drop_order(Role::FfnDown, &made_by, 1, request.importance, gone)?;
             kept.ffn = Some(stay(gated.width, &order[..gone]));
         }
         Ok(kept)
     }
 
-    /// Channels in the order in which they should go, at least `gone` of them.
-    fn channel_order(&self, importance: Importance, gone: usize) -> Result<Vec<u32>, CompressError> {
-        let made_by = self.channel_squares()?;
-        self.drop_order(Role::FfnDown, &made_by, 1, importance, gone)
-    }
-
-    /// Channels of the layer; and those that may go, in order, with what the predictions lose by it: at least [`STEP`] stay. Inputs are
-    /// weighted by the gradient where it is known, since layers are compared by the predictions.
-    fn channel_losses(
+    /// Channels of the layer in the order in which `most` of them at most should go, and what the predictions lose by it. Inputs are weighted by the
+    /// gradient where it is known, since layers are compared by the predictions.
+    fn channel_order(
         &self,
         importance: Importance,
-        mean: usize,
-    ) -> Result<(usize, DropOrder), CompressError> {
-        let none = (0, DropOrder { units: Vec::new(), losses: Vec::new() });
+        most: &dyn Fn(usize) -> usize,
+    ) -> Result<ChannelOrder, CompressError> {
         let (Some(gated), Some(moments)) =
             (self.checkpoint.spec.layers[self.layer].gated(), self.statistics.site(Site::FfnDown))
         else {
-            return Ok(none);
+            return Ok(ChannelOrder::default());
         };
+        let most = most(gated.width);
+        if most == 0 {
+            return Ok(ChannelOrder { width: gated.width, ..ChannelOrder::default() });
+        }
         let weighted = self.factors.and_then(|factors| factors.weighted_inputs(Site::FfnDown));
         let outputs = self.factors.and_then(|factors| factors.diagonal(Role::FfnDown)).unwrap_or_default();
         let (weights, second) = (self.read(Role::FfnDown)?, weighted.unwrap_or(moments).second());
@@ -270,12 +178,11 @@ impl InLayer<'_> {
             made_by: &made_by,
             outputs,
         };
-        let most = most_gone(gated.width, mean);
-        let order = drop_losses(&projection, importance, most)
+        let DropOrder { mut units, mut losses } = drop_losses(&projection, importance, most)
             .map_err(|source| ShapeRequestError::Singular { layer: self.layer, source })?;
-        let units = order.units.into_iter().take(most).collect();
-        let losses = order.losses.into_iter().take(most).collect();
-        Ok((gated.width, DropOrder { units, losses }))
+        units.truncate(most);
+        losses.truncate(most);
+        Ok(ChannelOrder { width: gated.width, units, losses })
     }
 
     fn drop_order(
@@ -334,8 +241,24 @@ impl InLayer<'_> {
     }
 }
 
+/// Channels of a layer in the order in which `most` of them at most should go, by [`Importance::Obs`] and what a backward pass tells of the layer.
+///
+/// # Errors
+/// If statistics or weights cannot be read, or nothing was seen of the layer.
+pub(crate) fn channel_order(
+    checkpoint: &Checkpoint,
+    statistics: &Statistics,
+    layer: usize,
+    factors: &LayerFactors,
+    most: &dyn Fn(usize) -> usize,
+) -> Result<ChannelOrder, CompressError> {
+    let statistics = statistics.layer(layer)?;
+    let in_layer = InLayer { checkpoint, layer, statistics, factors: Some(factors) };
+    in_layer.channel_order(Importance::Obs, most)
+}
+
 /// What stays of `of` once these are gone.
-fn stay(of: usize, gone: &[u32]) -> Kept {
+pub(super) fn stay(of: usize, gone: &[u32]) -> Kept {
     let kept: Vec<u32> = (0..of as u32).filter(|index| !gone.contains(index)).collect();
     Kept::new(&kept)
 }

@@ -4,7 +4,9 @@
 //! Prefill: multiplications by type, attention over the prompt so far, activations in and out of memory, never faster than one
 //! pass over the weights for each batch.
 
-use super::{CacheType, Machine, Workload};
+use secateur_model::CacheType;
+
+use super::{Machine, Workload};
 
 /// Tokens that llama.cpp works on at once in prefill (`n_ubatch`).
 pub const BATCH: f64 = 512.0;

@@ -1,32 +1,9 @@
 //! Peak memory of a runtime that holds a model.
 
-use serde::{Deserialize, Serialize};
+use secateur_model::CacheType;
+use serde::Serialize;
 
 use super::Workload;
-
-/// How keys and values are cached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[allow(non_camel_case_types, missing_docs)] // llama.cpp's own names
-pub enum CacheType {
-    F32,
-    #[default]
-    F16,
-    Q8_0,
-    Q4_0,
-}
-
-impl CacheType {
-    /// Bytes per cached element, scales included.
-    pub fn bytes_per_element(self) -> f64 {
-        match self {
-            Self::F32 => 4.0,
-            Self::F16 => 2.0,
-            Self::Q8_0 => 34.0 / 32.0,
-            Self::Q4_0 => 18.0 / 32.0,
-        }
-    }
-}
 
 /// Bytes that are in memory at the peak, by what they are for.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]

@@ -9,5 +9,5 @@ mod workload;
 pub use estimate::{BATCH, Bound, Breakdown, decode, prefill};
 pub use experts::{ROUTING_SKEW, expert_reads};
 pub use machine::{Machine, effective_cores, waiting};
-pub use memory::{CacheType, MemoryUse};
+pub use memory::MemoryUse;
 pub use workload::{CacheGroup, ExpertBytes, Part, Workload};

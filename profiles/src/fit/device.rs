@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use secateur_model::CacheType;
+
 use super::constants::{Constants, RuntimeConstants, Shared, machine};
 use super::least_squares::{Normal, minimise};
 use super::platform::{Kind, Platform, runtime_name};
 use super::priors::Priors;
 use crate::FORMATS;
 use crate::chip::Chip;
-use crate::cost::{CacheType, Machine, Workload, decode, prefill};
+use crate::cost::{Machine, Workload, decode, prefill};
 use crate::measurement::{Measurement, Task};
 
 /// Spread of one measured speed around a perfect model: run to run, build to build.

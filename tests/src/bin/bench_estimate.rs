@@ -6,8 +6,8 @@ use std::error::Error;
 use std::hint::black_box;
 
 use cpu_time::ThreadTime;
+use secateur_model::CacheType;
 use secateur_profiles::catalog::Sizes;
-use secateur_profiles::cost::CacheType;
 use secateur_profiles::estimate::{machine, with_machine};
 use secateur_profiles::label::labelled;
 use secateur_profiles::{Usage, library};

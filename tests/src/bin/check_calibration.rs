@@ -5,9 +5,9 @@
 
 use std::error::Error;
 
+use secateur_model::CacheType;
 use secateur_model::Checkpoint;
 use secateur_profiles::calibrate::{calibrate, detect, read_bench, read_speeds, vector_rate};
-use secateur_profiles::cost::CacheType;
 use secateur_profiles::cost::{decode, prefill};
 use secateur_profiles::estimate::machine;
 use secateur_profiles::measurement::{Measurement, Task};

@@ -5,9 +5,9 @@
 
 use std::error::Error;
 
-use secateur_model::Checkpoint;
 use secateur_model::types::{TypeChoice, TypeRequest};
-use secateur_profiles::cost::{CacheType, Workload};
+use secateur_model::{CacheType, Checkpoint};
+use secateur_profiles::cost::Workload;
 use secateur_profiles::estimate::estimate;
 use secateur_profiles::{Usage, library};
 use secateur_reports::{Cell, Column, Format, Table, units};

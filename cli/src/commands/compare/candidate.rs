@@ -138,8 +138,9 @@ fn estimate_all(subjects: &mut [Subject], devices: &Devices) -> anyhow::Result<V
     let mut remarks = Vec::new();
     for (name, profile) in devices {
         let device = Asked::new(profile, longest)?;
-        for Subject { candidate, model, .. } in subjects.iter_mut() {
+        for Subject { candidate, model, record, .. } in subjects.iter_mut() {
             let Some(model) = model else { continue };
+            let device = device.with_cache(record.as_ref().and_then(|record| record.cache));
             let estimate = device.estimate(&model.workload(None)?);
             let costs = [
                 (Cost::Decode, estimate.decode),

@@ -106,8 +106,7 @@ pub fn prepare(
         let importance = Some(importance_of(&imatrix, checkpoint));
         return Ok(Prepared { plan, held_out: Vec::new(), knowledge: None, respelled: None, importance });
     }
-    let (known, held_out) =
-        know(&arguments.texts, arguments.tokens.unwrap_or(USUAL_TOKENS), checkpoint, seed, progress)?;
+    let (known, held_out) = know(&Calibration::usual(arguments, seed), checkpoint, progress)?;
     let intent = intent(&arguments.texts, plan.asked.clone(), rounding, &known);
     let plan = intent.apply(checkpoint, plan)?;
     Ok(Prepared { plan, held_out, knowledge: Some(Rc::new(known)), respelled: None, importance: None })
@@ -136,8 +135,7 @@ fn within_budget(
     };
     let overrides = arguments.overrides.iter().map(|rule| format!("tensor-type:{rule}"));
     let asked = std::iter::once(asked).chain(overrides).collect();
-    let (known, held_out) =
-        know(&arguments.texts, arguments.tokens.unwrap_or(USUAL_TOKENS), checkpoint, seed, progress)?;
+    let (known, held_out) = know(&Calibration::usual(arguments, seed), checkpoint, progress)?;
     let intent = intent(&arguments.texts, asked, rounding, &known);
     let plan = allocate(checkpoint, &known.knowledge.options, &arguments.overrides, budget, &intent)?;
     Ok(Prepared { plan, held_out, knowledge: Some(Rc::new(known)), respelled: None, importance: None })
@@ -145,12 +143,14 @@ fn within_budget(
 
 /// What a search is asked for, in words, and with what it decides.
 pub fn search_intent(asked_of_plan: &AskedOfPlan, texts: &[PathBuf], known: &Known) -> Intent {
-    let AskedOfPlan { profiles, max_size, max_memory, min_decode, min_prefill, rounding, .. } = asked_of_plan;
+    let AskedOfPlan { profiles, max_size, max_memory, min_decode, min_prefill, max_energy, rounding, .. } =
+        asked_of_plan;
     let mut asked: Vec<String> = profiles.iter().map(|profile| format!("profile={profile}")).collect();
     asked.extend(max_size.map(|ByteSize(bytes)| format!("max-size={bytes}")));
     asked.extend(max_memory.map(|ByteSize(bytes)| format!("max-memory={bytes}")));
     asked.extend(min_decode.map(|speed| format!("min-decode={speed}")));
     asked.extend(min_prefill.map(|speed| format!("min-prefill={speed}")));
+    asked.extend(max_energy.map(|joules| format!("max-energy={joules}")));
     intent(texts, asked, *rounding, known)
 }
 
@@ -162,20 +162,38 @@ fn intent(texts: &[PathBuf], mut asked: Vec<String>, rounding: Rounding, known: 
     Intent { asked, rounding, calibration: Some(known.statistics.fingerprint()) }
 }
 
+/// What a model is calibrated on, and what for.
+pub struct Calibration<'a> {
+    pub texts: &'a [PathBuf],
+    /// At most.
+    pub tokens: usize,
+    /// Of the labels of the backward pass.
+    pub seed: u64,
+    /// The part of each layer's channels that has to be in order.
+    pub channels: f64,
+}
+
+impl<'a> Calibration<'a> {
+    /// For types alone.
+    fn usual(arguments: &'a CompressArguments, seed: u64) -> Self {
+        let tokens = arguments.tokens.unwrap_or(USUAL_TOKENS);
+        Self { texts: &arguments.texts, tokens, seed, channels: 0.0 }
+    }
+}
+
 /// Statistics and what follows from them, found or made; and the sequences that they have not seen.
 pub fn know(
-    texts: &[PathBuf],
-    tokens: usize,
+    calibration: &Calibration,
     checkpoint: &Checkpoint,
-    seed: u64,
     progress: &dyn Progress,
 ) -> anyhow::Result<(Known, Vec<Sequence>)> {
+    let Calibration { texts, tokens, seed, channels } = *calibration;
     let sequences = sequences(texts, tokens, checkpoint).map_err(CompressError::from)?;
     let (seen, held_out) = split(sequences);
     let place = Place::Cache(cache::folder()?);
     let calibration =
         statistics::calibrate(checkpoint, &seen, &place, progress).map_err(CompressError::from)?;
-    let knowledge = Knowledge::of(checkpoint, &calibration.statistics, seed, progress)?;
+    let knowledge = Knowledge::of(checkpoint, &calibration.statistics, seed, channels, progress)?;
     Ok((Known { statistics: calibration.statistics, knowledge }, held_out))
 }
 

@@ -8,7 +8,7 @@ use secateur_reports::checks::Check;
 use secateur_reports::report::Device;
 
 use crate::arguments::CompressArguments;
-use crate::commands::whatif::load_profiles;
+use crate::commands::whatif::{check_power, load_profiles};
 use crate::cost_model::stored;
 use crate::device::{Asked, check};
 
@@ -23,8 +23,10 @@ pub fn judge(
         size.judge(plan.gguf_bytes).iter().map(|verdict| check(verdict, "counted")).collect();
     let Some(name) = &arguments.gates.profile else { return Ok((checks, None)) };
     let mut report = None;
-    for profile in load_profiles(std::slice::from_ref(name))? {
-        let mut device = Asked::new(&profile, checkpoint.spec.context_length)?;
+    let profiles = load_profiles(std::slice::from_ref(name))?;
+    check_power(&profiles, arguments.gates.max_energy)?;
+    for profile in profiles {
+        let mut device = Asked::new(&profile, checkpoint.spec.context_length)?.with_cache(plan.cache);
         // as the search has it
         device.usage.context = arguments.effort.context.min(checkpoint.spec.context_length);
         let artifact = Workload::new(&checkpoint.spec, &plan.tensors, plan.gguf_bytes);

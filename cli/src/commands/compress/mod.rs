@@ -13,7 +13,7 @@ use std::time::Instant;
 use secateur_compress::{Execution, Outcome, compress, peak_memory};
 use secateur_model::header_spec::lost_in_gguf;
 use secateur_model::plan::{HfPlan, Plan, TensorPlan};
-use secateur_model::{Checkpoint, Role, TensorType};
+use secateur_model::{CacheType, Checkpoint, Role, TensorType};
 use secateur_reports::checks::Check;
 use secateur_reports::compression::{
     Change, Compression, Fallback, MeasuredQuality, SmallerShape, SmallerVocabulary,
@@ -28,7 +28,7 @@ use searched::{is_searched, search_plan};
 use shape::cut_shape;
 use vocabulary::cut_vocabulary;
 
-pub use calibrated::{CalibratedError, Known, know, search_intent};
+pub use calibrated::{CalibratedError, Calibration, Known, know, search_intent};
 pub use searched::SearchedError;
 
 /// Plans, and unless this is a dry run, writes the artifact.
@@ -140,6 +140,7 @@ fn planned(
         hf_left_out,
         warning: lost_in_gguf(&checkpoint.spec),
         rounding: plan.rounding.to_string(),
+        cache_options: plan.cache.map(CacheType::llama_options),
         expected_divergence: plan.damage(),
         quality: None,
         worst_tensor: None,

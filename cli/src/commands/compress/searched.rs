@@ -12,7 +12,7 @@ use secateur_plans::{Finalist, Subject};
 use secateur_reports::compression::SmallerVocabulary;
 use secateur_search::Candidate;
 
-use super::calibrated::{Known, Prepared, know, search_intent};
+use super::calibrated::{Calibration, Known, Prepared, know, search_intent};
 use super::finals::{Contender, best};
 use super::shape::{Shaped, told};
 use super::vocabulary::cut_to;
@@ -44,6 +44,7 @@ fn asked<'a>(arguments: &'a CompressArguments, checkpoint: &Checkpoint) -> Asked
         max_memory: gates.max_memory,
         min_decode: gates.min_decode,
         min_prefill: gates.min_prefill,
+        max_energy: gates.max_energy,
         context: arguments.effort.context.min(checkpoint.spec.context_length),
         rounding: arguments.rounding.unwrap_or_else(|| arguments.effort.search.rounding()),
     }
@@ -70,7 +71,9 @@ pub fn search_plan(
     let asked = asked(arguments, checkpoint);
     let target = Target::new(&asked, &arguments.effort, &arguments.texts, seed)?;
     let tokens = arguments.tokens.unwrap_or_else(|| arguments.effort.usual_tokens());
-    let (known, held_out) = know(&arguments.texts, tokens, checkpoint, seed, progress)?;
+    let channels = target.stages().channels(&checkpoint.spec)?;
+    let calibration = Calibration { texts: &arguments.texts, tokens, seed, channels };
+    let (known, held_out) = know(&calibration, checkpoint, progress)?;
     let known = Rc::new(known);
     let intent = search_intent(&asked, &arguments.texts, &known);
     let Known { statistics, knowledge } = known.as_ref();

@@ -11,7 +11,7 @@ use secateur_compress::measure::{
     self, Alignment, BaseReader, BaseWriter, CONTEXT, Chunks, Comparison, Parent, Scores,
 };
 use secateur_compress::peak_memory;
-use secateur_model::Checkpoint;
+use secateur_model::{CacheType, Checkpoint};
 use secateur_reports::evaluation::Evaluation;
 
 use crate::arguments::EvalArguments;
@@ -52,7 +52,8 @@ fn run_texts(arguments: &EvalArguments, console: &Console) -> anyhow::Result<()>
     };
 
     let residency = residency_of([Some(&child), parent.as_ref()].into_iter().flatten());
-    let child = Forward::new(&child, residency)?;
+    let cache = arguments.cache_type.map_or(CacheType::F32, CacheType::from);
+    let child = Forward::new(&child, residency)?.with_cache(cache)?;
     let parent = parent.as_ref().map(|parent| Forward::new(parent, residency)).transpose()?;
     let evaluation = measure_all(arguments, &texts, &child, parent.as_ref(), base, &console.progress())?;
     console.result(&evaluation, &evaluation.tables())?;

@@ -120,9 +120,9 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         );
     }
     let statistics = calibrate(&whole, &seen, &Place::Cache(cache.to_owned()), &Silent)?.statistics;
-    let knowledge = Knowledge::of(&whole, &statistics, 0, &Silent)?;
-    let intent = Intent { asked: Vec::new(), rounding: Rounding::Full, calibration: None };
     let stages = Stages { shape: Some(Care::Usual), vocabulary: &[], offer: &Offer::default() };
+    let knowledge = Knowledge::of(&whole, &statistics, 0, stages.channels(&whole.spec)?, &Silent)?;
+    let intent = Intent { asked: Vec::new(), rounding: Rounding::Full, calibration: None };
     let subject =
         Subject { whole: &whole, statistics: &statistics, knowledge: &knowledge, intent: &intent, stages };
     let plans = Plans::new(subject, &[], cache, &Silent)?;

@@ -72,7 +72,8 @@ fn wandering(plans: &Plans, bytes: u64, count: usize) -> Result<Vec<Genome>, Fai
     let budgets = plans.budgets(&Limits { size: Some(bytes), ..Limits::default() })?;
     let start = plans.by_types_alone(bytes).ok_or("the size is too small for the model's own shape")?;
     let units = plans.space().units();
-    let mut kinds: Vec<&str> = units.iter().map(|unit| unit.kind.as_str()).collect();
+    let can_change = units.iter().filter(|unit| unit.levels > 1);
+    let mut kinds: Vec<&str> = can_change.map(|unit| unit.kind.as_str()).collect();
     kinds.sort_unstable();
     kinds.dedup();
     let mut random = Random::new(1);
