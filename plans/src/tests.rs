@@ -232,7 +232,7 @@ fn what_is_to_be_written_has_its_types_chosen_for_that() {
 
 #[test]
 fn a_device_sets_limits_of_its_own() {
-    with_plans(&[device("apple-m1-pro-cpu")], |plans| {
+    with_plans(&[device("raspberry-pi-5-8gb")], |plans| {
         let plans = plans.unwrap();
         let asked = Limits {
             size: Some(500_000),
@@ -241,7 +241,7 @@ fn a_device_sets_limits_of_its_own() {
             prefill: Some(200.0),
             energy: None,
         };
-        let hardware = library::find("apple-m1-pro-cpu").unwrap().hardware;
+        let hardware = library::find("raspberry-pi-5-8gb").unwrap().hardware;
         let usable = hardware.usable_memory.value;
         let found = plans.budgets(&asked).unwrap();
         assert_eq!(found.limits(), [500_000.0, usable * 1024.0 * 1024.0 * 1024.0, 20_000.0, 5_000.0]);

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use secateur_model::plan::Plan;
 use secateur_model::stored::FileBytes;
-use secateur_model::{Checkpoint, Rounding, demo};
+use secateur_model::{CacheType, Checkpoint, Rounding, demo};
 use secateur_tests::binary::{self, Ran};
+use secateur_tests::fixtures::{SMOLLM2, fixture};
 use secateur_tests::judge::{self, Specials};
 use serde_json::Value;
 
@@ -206,11 +207,44 @@ fn a_file_says_what_may_be_chosen() {
     refused("layers: [3]\n", &["--stages", "quantize"], &["`layers`", "shape"]);
     refused("uneven: true\n", &["--stages", "quantize"], &["`uneven`", "shape"]);
     refused("vocabulary: [1024]\n", &[], &["--text"]);
+    refused("cache: [q8_0]\n", &[], &["heads of layer 0 have 40 numbers", "use f16"]);
+    refused("cache: [f32]\n", &[], &["more memory than f16"]);
     refused("types: [{tensors: ffn_dwon, types: [q8_0]}]\n", &[], &["ffn_dwon"]);
     refused("types: [{tensors: ffn_down, types: [q9]}]\n", &[], &["q9"]);
     fs::remove_file(&space).unwrap();
     let ran = run(&cache, &[&["search", "demo"], &DEVICE[..], &options].concat());
     assert_eq!(ran.code, 3, "{}", ran.stderr);
+}
+
+/// Of SmolLM2, whose keys and values take 188 MB for 8,192 tokens in f16: more than its weights.
+#[test]
+fn memory_for_a_long_context_is_found_in_keys_and_values() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, cache) = (fixture(SMOLLM2), folder.path().join("cache"));
+    let fixed = ["--search", "fast", "--stages", "quantize", "--tokens", "1024", "--context", "8192"];
+    let run = |command: &str, limits: &[&str]| {
+        let model = [command, model.to_str().unwrap()];
+        let ran = run(&cache, &[&model[..], &DEVICE[..], &fixed, &["--max-size", "100MB"], limits].concat());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        ran
+    };
+    let chosen = |limits: &[&str]| {
+        let record: Value =
+            serde_json::from_str(&run("search", &[limits, &["--json"]].concat()).stdout).unwrap();
+        let chosen = &record["chosen"];
+        (chosen["shape"].as_str().unwrap().to_owned(), chosen["costs"][1].as_f64().unwrap())
+    };
+    let (shape, memory) = chosen(&[]);
+    assert_eq!(shape, "as it is", "nothing asks for less than f16");
+    // no types of matrices save so much: from 100 MB to the least possible, 68 MB
+    let allowed = (memory - 60e6).to_string();
+    let (shape, less) = chosen(&["--max-memory", &allowed]);
+    assert_eq!(shape, "as it is, its keys and values in q8_0");
+    assert!(less <= memory - 60e6, "{less} {memory}");
+    let plan = run("compress", &["--max-memory", &allowed, "--dry-run", "--out", "never"]).stdout;
+    let plan: Plan = serde_saphyr::from_str(&plan).unwrap();
+    assert_eq!(plan.cache, Some(CacheType::Q8_0));
+    assert!(plan.gguf_bytes > 90_000_000, "weights are as good as the size allows");
 }
 
 #[test]
@@ -229,6 +263,7 @@ fn what_no_plan_reaches_is_told_with_the_nearest() {
     refused(&["--max-size", "100kB"], 1, &["bytes of model.gguf", "100000 are allowed"]);
     refused(&["--min-decode", "1000000"], 1, &["microseconds per token on raspberry-pi-5-8gb", "nearest"]);
     refused(&["--min-prefill", "1000000"], 1, &["microseconds per token of a prompt on raspberry-pi-5-8gb"]);
+    refused(&["--max-energy", "1e-9"], 1, &["microseconds per token on raspberry-pi-5-8gb"]);
     refused(&["--max-size", "600kB", "--ffn", "128"], 2, &["--ffn", "leave it out"]);
     refused(&["--max-size", "600kB", "--rounding", "rtn"], 2, &["full or gptq rounding, not rtn"]);
     refused(&["--max-size", "600kB", "--time", "soon"], 2, &["90s, 10m or 1h"]);

@@ -114,6 +114,26 @@ fn a_missed_budget_is_exit_code_one() {
 }
 
 #[test]
+fn energy_is_limited_where_the_power_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mine.yaml");
+    let shown = binary::run(&["profiles", "show", "raspberry-pi-5-8gb"]).stdout;
+    let ask = |profile: &str, joules: f64| {
+        let joules = joules.to_string();
+        binary::run(&["whatif", "demo", "--profile", profile, "--max-energy", &joules, "--json"])
+    };
+    let record = json(&["whatif", "demo", "--profile", "raspberry-pi-5-8gb", "--json"]);
+    let found = rows(&record)[0]["joules_per_token"].as_f64().unwrap();
+    assert_eq!(ask("raspberry-pi-5-8gb", 1.01 * found).code, 0);
+    assert_eq!(ask("raspberry-pi-5-8gb", 0.99 * found).code, 1);
+    let without = shown.lines().filter(|line| !line.trim_start().starts_with("power:"));
+    fs::write(&path, without.collect::<Vec<_>>().join("\n")).unwrap();
+    let ran = ask(path.to_str().unwrap(), found);
+    assert_eq!(ran.code, 2, "{}", ran.stdout);
+    assert!(ran.stdout.contains("does not say what power"), "{}", ran.stdout);
+}
+
+#[test]
 fn a_bare_config_of_a_model_that_we_cannot_cut_has_a_price() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.json");
