@@ -66,7 +66,8 @@ impl<'a> Asked<'a> {
 
     /// For the report: the artifact beside its source.
     pub fn report(&self, source: &Workload, artifact: &Workload) -> Device {
-        let [before, after] = [source, artifact].map(|workload| self.estimate(workload));
+        // nobody said that the source's keys and values are kept otherwise than usual
+        let (before, after) = (self.with_cache(None).estimate(source), self.estimate(artifact));
         let machine = machine(&self.profile.hardware, self.runtime, self.usage.threads);
         let advice =
             (after.bound != Bound::Storage).then(|| advice(&machine, artifact, &self.usage, after.decode));
