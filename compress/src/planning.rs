@@ -36,7 +36,7 @@ pub fn plan(checkpoint: &Checkpoint, request: &TypeRequest) -> Result<Plan, Comp
             source: checkpoint.name(),
             architecture: table.gguf_architecture.to_owned(),
             asked,
-            vocabulary: checkpoint.kept_tokens(),
+            vocabulary: checkpoint.changed_tokens(),
             shape: checkpoint.shape().cloned(),
             file_type: request.file_type(source_file_type, type_of_most(&tensors)),
             rounding: Rounding::Rtn,

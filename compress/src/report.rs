@@ -59,13 +59,14 @@ impl Told<'_> {
         let files = self.parent.weight_files().filter_map(|path| std::fs::metadata(path).ok());
         let on_disk: u64 = files.map(|file| file.len()).sum();
         let tokens = self.plan.vocabulary.as_ref().map_or(spec.vocabulary_size, |vocabulary| vocabulary.of);
-        // embedding and output matrix were as much larger as they had more rows
+        // embedding and output matrix had another number of rows
         let rows = [Role::TokenEmbedding, Role::Output].map(|role| self.elements_of(role));
         let embedding = rows.iter().sum::<u64>() / spec.vocabulary_size.max(1) as u64;
         Totals {
             // the demo model is in no file
             bytes: on_disk.max(self.parent.tensor_bytes()),
-            parameters: spec.parameter_count() + embedding * (tokens - spec.vocabulary_size) as u64,
+            parameters: spec.parameter_count() - embedding * spec.vocabulary_size as u64
+                + embedding * tokens as u64,
             vocabulary: tokens,
             layers: spec.layers.len(),
         }
@@ -116,8 +117,13 @@ impl Told<'_> {
         }
         if let Some(vocabulary) = &self.plan.vocabulary {
             remarks.push(format!(
-                "{} of {} tokens stay; both sides were measured with those",
-                self.checkpoint.spec.vocabulary_size, vocabulary.of
+                "{} of {} tokens stay{}; both sides were measured with those",
+                vocabulary.kept.indices().len(),
+                vocabulary.of,
+                match vocabulary.added.len() {
+                    0 => String::new(),
+                    new => format!(", {new} new ones"),
+                }
             ));
         }
         remarks

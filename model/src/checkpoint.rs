@@ -82,6 +82,8 @@ pub(crate) struct CheckpointTensor {
     pub rows: Option<Arc<[u32]>>,
     /// Which columns, likewise.
     pub columns: Option<Arc<[u32]>>,
+    /// Rows in memory that are numbered after those that are stored, in the same type.
+    pub more_rows: Arc<[u8]>,
 }
 
 impl CheckpointTensor {
@@ -93,12 +95,30 @@ impl CheckpointTensor {
 
     /// All of a stored tensor.
     fn new(stored: StoredTensor, order: RowOrder, offset: f32) -> Self {
-        Self { own_type: stored.tensor_type, stored, order, offset, rows: None, columns: None }
+        let more_rows = Arc::default();
+        Self { own_type: stored.tensor_type, stored, order, offset, rows: None, columns: None, more_rows }
     }
 
     /// Leaves out all rows but these, of those that there are.
     fn keep_rows(&mut self, kept: &[u32]) {
         self.rows = Some(chosen(self.rows.as_deref(), kept));
+    }
+
+    /// Puts `count` rows after the `before` that there are; false if these are not the bytes of so many.
+    fn append_rows(&mut self, bytes: &Arc<[u8]>, count: usize, before: usize) -> bool {
+        let stored = self.stored.shape[0];
+        let row_bytes = self.stored.bytes as usize / stored;
+        if bytes.len() != count * row_bytes {
+            return false;
+        }
+        let first = stored + self.more_rows.len() / row_bytes;
+        let new = (first..first + count).map(|row| row as u32);
+        self.rows = Some(match &self.rows {
+            Some(rows) => rows.iter().copied().chain(new).collect(),
+            None => (0..before as u32).chain(new).collect(),
+        });
+        self.more_rows = self.more_rows.iter().chain(bytes.iter()).copied().collect();
+        true
     }
 
     /// Leaves out all columns but these, of those that there are.

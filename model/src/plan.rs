@@ -56,6 +56,9 @@ pub struct VocabularyPlan {
     pub of: usize,
     /// The source's ids of those that stay; the new ids count them from 0.
     pub kept: Kept,
+    /// The texts of tokens that come after them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub added: Vec<String>,
 }
 
 /// What will become of one tensor.

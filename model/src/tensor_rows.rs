@@ -39,13 +39,19 @@ struct StoredRows {
     rows: Option<Arc<[u32]>>,
     /// Which columns there are, likewise.
     columns: Option<Arc<[u32]>>,
+    /// Rows that are numbered after those that are stored.
+    more_rows: Arc<[u8]>,
 }
 
 impl StoredRows {
     /// The stored bytes of our row `row`, all columns.
     fn row(&self, row: usize) -> &[u8] {
         let row = self.rows.as_ref().map_or(row, |rows| rows[row] as usize);
-        &self.bytes[self.order.stored_row(row) * self.row_bytes..][..self.row_bytes]
+        let stored = self.bytes.len() / self.row_bytes;
+        match row.checked_sub(stored) {
+            Some(more) => &self.more_rows[more * self.row_bytes..][..self.row_bytes],
+            None => &self.bytes[self.order.stored_row(row) * self.row_bytes..][..self.row_bytes],
+        }
     }
 
     /// Reads rows one by one into `out`, `[rows.len(), row_len]`.
@@ -89,6 +95,7 @@ impl TensorRows {
                 row_len,
                 rows: tensor.rows.clone(),
                 columns: tensor.columns.clone(),
+                more_rows: tensor.more_rows.clone(),
             }),
         }
     }

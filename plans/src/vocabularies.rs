@@ -56,7 +56,7 @@ impl Vocabularies {
         let size = whole.spec.vocabulary_size;
         let mut all = vec![Vocabulary { smaller: None, size, loss: 0.0 }];
         let tokenizer = whole.tokenizer.as_ref().filter(|_| !texts.is_empty());
-        let Some(tokenizer) = tokenizer.filter(|_| whole.kept_tokens().is_none()) else {
+        let Some(tokenizer) = tokenizer.filter(|_| whole.changed_tokens().is_none()) else {
             return Ok(Self { all, whole: None });
         };
         let named: Vec<NamedText> =

@@ -62,8 +62,10 @@ pub struct Compression {
 pub struct SmallerVocabulary {
     /// Tokens of the source.
     pub tokens_before: usize,
-    /// Tokens that stay.
+    /// Tokens that stay, with those that were added.
     pub tokens_after: usize,
+    /// Tokens that were added.
+    pub tokens_added: usize,
     /// Share of embedding and output matrix in the parameters of the source.
     pub embedding_share_before: f64,
     /// The same afterwards.
@@ -288,9 +290,14 @@ impl SmallerVocabulary {
     fn notes(&self) -> Vec<String> {
         let mut notes = vec![
             format!(
-                "{} of {} tokens stay: embedding and output matrix have {} of the parameters (source {})",
-                self.tokens_after,
+                "{} of {} tokens stay{}: embedding and output matrix have {} of the parameters (source {})",
+                self.tokens_after - self.tokens_added,
                 self.tokens_before,
+                if self.tokens_added == 0 {
+                    String::new()
+                } else {
+                    format!(", {} new ones", self.tokens_added)
+                },
                 units::percent(self.embedding_share_after),
                 units::percent(self.embedding_share_before)
             ),

@@ -1,4 +1,4 @@
-//! `compress --vocab` on a real model: stock llama.cpp loads the result and finds the kept tokens as it found them before.
+//! `compress --vocab` and `--add-tokens` on a real model: stock llama.cpp loads the result and finds the kept tokens as it found them before.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on has failed
 
@@ -101,6 +101,67 @@ fn a_folder_for_transformers_tells_of_the_same_tokens() {
 }
 
 #[test]
+fn new_tokens_are_as_likely_as_what_they_are_made_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, larger) = (folder.path().join("whole"), folder.path().join("larger"));
+    let list = folder.path().join("list.txt");
+    fs::write(&list, " myocardial infarction\nSecateur\n").unwrap();
+    let text = text();
+    let model = fixture(SMOLLM2);
+    let f16 = |source: &OsStr, options: &[&OsStr], out: &Path| {
+        let fixed: [&OsStr; 6] =
+            ["compress".as_ref(), source, "--type".as_ref(), "f16".as_ref(), "--out".as_ref(), out.as_ref()];
+        let ran = binary::run(&[&fixed, options].concat());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        ran
+    };
+    // from f16, so that new rows are not rounded to four bits
+    f16(model.as_ref(), &[], &whole);
+    let options: [&OsStr; 6] = [
+        "--add-tokens".as_ref(),
+        list.as_ref(),
+        "--vocab".as_ref(),
+        "16k".as_ref(),
+        "--text".as_ref(),
+        text.as_ref(),
+    ];
+    let (whole, folder) = (whole.join("model.gguf"), larger.clone());
+    let ran = f16(whole.as_ref(), &options, &larger);
+    assert!(ran.stderr.contains("16382 of 49152 tokens stay, 2 new ones"), "{}", ran.stderr);
+    let plan: Plan = serde_saphyr::from_str(&fs::read_to_string(folder.join("plan.yaml")).unwrap()).unwrap();
+    let vocabulary = plan.vocabulary.unwrap();
+    assert_eq!(vocabulary.added, [" myocardial infarction", "Secateur"]);
+    let kept = vocabulary.kept.indices();
+
+    let larger = folder.join("model.gguf");
+    let plain = Specials { add: false, parse: false };
+    let found = judge::tokenize(&larger, &["A myocardial infarction of Secateur"], plain).unwrap();
+    assert!(found[0].contains(&16_382) && found[0].contains(&16_383), "{found:?}");
+    let crate_reads = tokenizers::Tokenizer::from_file(folder.join("hf/tokenizer.json")).unwrap();
+    let of_crate = crate_reads.encode_fast("A myocardial infarction of Secateur", false).unwrap();
+    assert_eq!(of_crate.get_ids(), found[0]);
+
+    let prompts = |ids: &[Vec<u32>]| ids.iter().map(|ids| ids.as_slice().into()).collect::<Vec<Prompt>>();
+    let pieces = judge::tokenize(&whole, &[" myocardial infarction", "Secateur"], plain).unwrap();
+    let specials = Specials { add: true, parse: true };
+    let before =
+        judge::logits(&whole, &prompts(&judge::tokenize(&whole, &LINES, specials).unwrap())).unwrap();
+    let after =
+        judge::logits(&larger, &prompts(&judge::tokenize(&larger, &LINES, specials).unwrap())).unwrap();
+    assert_eq!(after.columns, 16_384);
+    for (before, after) in before.iter().zip(after.iter()) {
+        for (&id, &logit) in kept.iter().zip(after) {
+            assert!((logit - before[id as usize]).abs() <= 1e-4, "token {id}");
+        }
+        // embedding and output matrix are the same: the logit of a mean of rows is the mean of their logits
+        for (pieces, &logit) in pieces.iter().zip(&after[16_382..]) {
+            let mean = pieces.iter().map(|&id| before[id as usize]).sum::<f32>() / pieces.len() as f32;
+            assert!((logit - mean).abs() <= 0.01, "{logit}, expected {mean}");
+        }
+    }
+}
+
+#[test]
 fn config_json_follows_the_ids_of_its_source() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, out) = (folder.path().join("whole"), folder.path().join("out"));
@@ -142,9 +203,10 @@ fn what_cannot_be_kept_is_told_and_nothing_is_written() {
     let twice = file("twice.txt", "Ġthe\nĠthe\n");
     let unknown = file("unknown.txt", "Ġthe\nnothing-like-this\n");
     let missing = folder.path().join("missing.txt").into_os_string();
+    let known = file("known.txt", "Secateur\n the\n");
     let specials = file("specials.txt", "<|im_start|><|im_end|>");
     let text = text().into_os_string();
-    let refusals: [(&[&OsStr], i32, &str); 8] = [
+    let refusals: [(&[&OsStr], i32, &str); 11] = [
         (&["--vocab".as_ref(), "100".as_ref(), "--text".as_ref(), &text], 2, "tokens must stay"),
         (&["--vocab".as_ref(), "64k".as_ref()], 2, "cannot be cut from one of 49152"),
         (&["--vocab".as_ref(), "16k".as_ref(), "--text".as_ref(), &specials], 2, "special tokens"),
@@ -152,6 +214,9 @@ fn what_cannot_be_kept_is_told_and_nothing_is_written() {
         (&["--keep-tokens".as_ref(), &twice], 2, "line 2: `Ġthe` is the token of line 1"),
         (&["--keep-tokens".as_ref(), &unknown], 2, "line 2: `nothing-like-this` is no token"),
         (&["--keep-tokens".as_ref(), &missing], 3, "cannot be read"),
+        (&["--add-tokens".as_ref(), &known], 2, "line 2: ` the` is a token already"),
+        (&["--add-tokens".as_ref(), &twice], 2, "line 2: `Ġthe` is the token of line 1"),
+        (&["--add-tokens".as_ref(), &missing], 3, "cannot be read"),
         (&["--keep-scripts".as_ref(), "latin,klingon".as_ref()], 2, "`klingon` is no script"),
     ];
     for (options, code, words) in refusals {

@@ -26,8 +26,8 @@ pub struct CompressArguments {
         long = "type",
         value_name = "TYPE",
         required_unless_present_any = [
-            "max_size", "bits_per_weight", "profile", "vocab", "vocab_coverage", "keep_tokens", "keep_scripts", "layers", "keep_layers",
-            "heads", "ffn"
+            "max_size", "bits_per_weight", "profile", "vocab", "vocab_coverage", "keep_tokens", "keep_scripts", "add_tokens", "layers",
+            "keep_layers", "heads", "ffn"
         ]
     )]
     pub tensor_type: Option<TypeChoice>,
@@ -46,6 +46,9 @@ pub struct CompressArguments {
     pub bits_per_weight: Option<f64>,
     #[command(flatten)]
     pub vocabulary: VocabularyArguments,
+    /// Add the texts of a list as tokens, one a line, each with the mean of the rows of the tokens that it had
+    #[arg(long, value_name = "FILE")]
+    pub add_tokens: Option<PathBuf>,
     #[command(flatten)]
     pub shape: ShapeArguments,
     #[command(flatten)]

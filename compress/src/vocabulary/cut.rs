@@ -49,12 +49,13 @@ pub fn cut(
     progress.begin("comparing tokenizers", 2 * bytes);
     let gate = check(before, after, &chosen.kept, &making, texts, progress)?;
     let new_ids = NewIds::new(&chosen.kept, parent.tokens.len())?;
+    let (tokenizer, added) = add_tokens(parent, &smaller, additions)?;
+    let encoder = Encoder::new(&tokenizer)?;
+    let after = Ready { tokenizer: &tokenizer, encoder: &encoder };
     let texts = texts
         .iter()
         .map(|&text| measure(before, after, &new_ids, text, progress))
         .collect::<Result<_, _>>()?;
-
-    let (tokenizer, added) = add_tokens(parent, &smaller, additions)?;
     let report = VocabularyReport {
         tokens_before: parent.tokens.len(),
         tokens_after: tokenizer.tokens.len(),

@@ -2,8 +2,9 @@
 //!
 //! [`Counts`] tells how often texts use each token, [`choose`] drops the least used that nothing kept is made of, a gate
 //! takes texts through both tokenizers before anything is written, and [`VocabularyReport`] tells what it was worth.
-//! [`cut`] does all of it; [`smaller_vocabularies`] are what a search tries. Rows of matrices are not touched here: the rows to keep are [`VocabularyCut::kept`].
+//! [`cut`] does all of it; [`smaller_vocabularies`] are what a search tries. [`with_vocabulary`] applies one to a model.
 
+mod added_rows;
 mod additions;
 mod choose;
 mod counts;
@@ -20,6 +21,7 @@ mod sizes;
 mod tests;
 mod text;
 
+pub use added_rows::with_vocabulary;
 pub use additions::{AddedToken, Additions, add_tokens, read_additions};
 pub use choose::{Chosen, Target, choose};
 pub use counts::Counts;

@@ -23,7 +23,7 @@ pub struct VocabularyReport {
     pub added: usize,
     /// What was compared before anything was written.
     pub gate: GateCounts,
-    /// Each text, in the order in which they were given, tokenized with kept tokens alone.
+    /// Each text, in the order in which they were given, tokenized as they will be.
     pub texts: Vec<TextReport>,
 }
 
@@ -38,7 +38,7 @@ pub struct TextReport {
     pub tokens_before: u64,
     /// Those of them that are kept.
     pub tokens_kept: u64,
-    /// Tokens that the cut tokenizer makes of it.
+    /// Tokens that the new tokenizer makes of it.
     pub tokens_after: u64,
 }
 

@@ -113,6 +113,11 @@ impl Tokenizer {
     }
 }
 
+/// Whether metadata that are not read speak of each of so many tokens.
+pub(super) fn is_of_each_token(key: &str, value: &MetadataValue, tokens: usize) -> bool {
+    key == HF_JSON || matches!(value, MetadataValue::Array(array) if array.len() == tokens)
+}
+
 /// How a row that nothing leads to is spelled.
 pub(super) fn padding_text(id: u32) -> String {
     format!("[PAD{id}]")

@@ -81,7 +81,7 @@ pub fn prepare(
     let request = TypeRequest { base, overrides: arguments.overrides.clone() };
     let plan = plan(checkpoint, &request)?;
     if rounding == Rounding::Rtn {
-        let read_before = checkpoint.kept_tokens().is_some() || checkpoint.shape().is_some();
+        let read_before = checkpoint.changed_tokens().is_some() || checkpoint.shape().is_some();
         if (!arguments.texts.is_empty() && !read_before) || arguments.imatrix.is_some() {
             return Err(CalibratedError::RtnReadsNothing.into());
         }

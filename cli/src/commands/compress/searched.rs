@@ -132,7 +132,7 @@ fn contender(
 
 /// The tokens that a search has kept; nothing if others were left out before it, or all stay.
 fn smaller_vocabulary(checkpoint: &Checkpoint, model: &Checkpoint) -> Option<Vec<u32>> {
-    let kept = model.kept_tokens().filter(|_| checkpoint.kept_tokens().is_none())?;
+    let kept = model.changed_tokens().filter(|_| checkpoint.changed_tokens().is_none())?;
     Some(kept.kept.indices().to_vec())
 }
 

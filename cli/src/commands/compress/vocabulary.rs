@@ -1,13 +1,13 @@
-//! The smaller vocabulary, if one is asked for.
+//! The smaller or larger vocabulary, if one is asked for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use secateur_compress::CompressError;
 use secateur_compress::progress::Progress as _;
 use secateur_compress::statistics::{self, StatisticsError, Text};
 use secateur_compress::vocabulary::{
     Additions, NamedText, Scripts, Target, TextReport, VocabularyCut, VocabularyError, VocabularyReport, cut,
-    read_keep_list, read_list_file,
+    read_additions, read_keep_list, read_list_file, with_vocabulary,
 };
 use secateur_model::{Checkpoint, Tokenizer};
 use secateur_reports::compression::{SmallerVocabulary, TextInTokens};
@@ -15,21 +15,22 @@ use secateur_reports::compression::{SmallerVocabulary, TextInTokens};
 use crate::arguments::{CompressArguments, VocabularyArguments};
 use crate::console::Bar;
 
-/// The model with the tokens that are to stay, and what that is worth; as it was if all stay.
+/// The model with the tokens that are to stay and to come, and what that is worth; as it was if it keeps its own.
 pub fn cut_vocabulary(
     arguments: &CompressArguments,
     checkpoint: Checkpoint,
     progress: &Bar,
 ) -> anyhow::Result<(Checkpoint, Option<SmallerVocabulary>)> {
-    if !arguments.vocabulary.are_given() {
+    if !arguments.vocabulary.are_given() && arguments.add_tokens.is_none() {
         return Ok((checkpoint, None));
     }
-    let target = target(&arguments.vocabulary, tokenizer_of(&checkpoint).map_err(CompressError::from)?)
-        .map_err(CompressError::from)?;
-    let smaller = checked_cut(&checkpoint, &target, &arguments.texts, progress)?;
+    let tokenizer = tokenizer_of(&checkpoint).map_err(CompressError::from)?;
+    let target = target(&arguments.vocabulary, tokenizer).map_err(CompressError::from)?;
+    let additions = additions(arguments.add_tokens.as_deref()).map_err(CompressError::from)?;
+    let cut = checked_cut(&checkpoint, &target, &additions, &arguments.texts, progress)?;
     let share_before = checkpoint.spec.vocabulary_share();
-    let checkpoint = checkpoint.with_tokens(&smaller.kept, smaller.tokenizer)?;
-    let told = told(&smaller.report, share_before, checkpoint.spec.vocabulary_share());
+    let checkpoint = with_vocabulary(checkpoint, &cut)?;
+    let told = told(&cut.report, share_before, checkpoint.spec.vocabulary_share());
     Ok((checkpoint, Some(told)))
 }
 
@@ -41,19 +42,20 @@ pub fn cut_to(
     texts: &[PathBuf],
     progress: &Bar,
 ) -> anyhow::Result<SmallerVocabulary> {
-    let cut = checked_cut(whole, &Target::Tokens(kept), texts, progress)?;
+    let cut = checked_cut(whole, &Target::Tokens(kept), &Additions::default(), texts, progress)?;
     Ok(told(&cut.report, whole.spec.vocabulary_share(), smaller.spec.vocabulary_share()))
 }
 
 fn checked_cut(
     checkpoint: &Checkpoint,
     target: &Target,
+    additions: &Additions,
     texts: &[PathBuf],
     progress: &Bar,
 ) -> Result<VocabularyCut, CompressError> {
     let texts = named_texts(texts)?;
     let texts: Vec<_> = texts.iter().map(|(name, text)| NamedText { name, text }).collect();
-    let cut = cut(tokenizer_of(checkpoint)?, &texts, target, &Additions::default(), progress)?;
+    let cut = cut(tokenizer_of(checkpoint)?, &texts, target, additions, progress)?;
     progress.check()?;
     Ok(cut)
 }
@@ -79,8 +81,15 @@ fn target(arguments: &VocabularyArguments, tokenizer: &Tokenizer) -> Result<Targ
         VocabularyArguments { keep_tokens: Some(path), .. } => {
             Target::Tokens(read_keep_list(tokenizer, &read_list_file(path)?)?)
         }
+        VocabularyArguments { keep_scripts, .. } if keep_scripts.is_empty() => {
+            Target::Tokens((0..tokenizer.tokens.len() as u32).collect())
+        }
         VocabularyArguments { keep_scripts, .. } => Target::Scripts(Scripts::new(keep_scripts)?),
     })
+}
+
+fn additions(list: Option<&Path>) -> Result<Additions, VocabularyError> {
+    list.map_or_else(|| Ok(Additions::default()), |list| read_additions(&read_list_file(list)?))
 }
 
 /// The texts of each file or folder together, by its name.
@@ -104,6 +113,7 @@ fn told(report: &VocabularyReport, share_before: f64, share_after: f64) -> Small
     SmallerVocabulary {
         tokens_before: report.tokens_before,
         tokens_after: report.tokens_after,
+        tokens_added: report.added,
         embedding_share_before: share_before,
         embedding_share_after: share_after,
         lines: report.gate.lines,

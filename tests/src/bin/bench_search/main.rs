@@ -2,8 +2,11 @@
 //!
 //! ```text
 //! bench-search MODEL --text TEXT --max-size SIZE [--max-size SIZE]... [--plans N] [--seconds S] [--sequences N] [--tokens N]
-//!     [--cache FOLDER] [--chart FILE.svg] [--compare] [--evaluations N] [--seeds N]
+//!     [--vocabulary] [--profile NAME] [--cache FOLDER] [--chart FILE.svg] [--compare] [--evaluations N] [--seeds N]
 //! ```
+//!
+//! Plans differ in types and shape; with `--vocabulary` also in the tokens that they keep, by their use in the text, and with `--profile` in how they
+//! keep keys and values.
 //!
 //! Without `--compare`, random plans within the first size, near the best predicted one and far from it, are predicted and then measured until all of
 //! them or the seconds are through: a row each in Markdown, then the rank correlation, and a drawing. With it, each way to find a plan has the same
@@ -21,10 +24,10 @@ use std::time::Duration;
 use secateur_compress::Intent;
 use secateur_compress::allocation::Knowledge;
 use secateur_compress::progress::Silent;
-use secateur_compress::statistics::{Place, calibrate, calibration_tokens, read_texts};
+use secateur_compress::statistics::{Place, Text, calibrate, calibration_tokens, read_texts};
 use secateur_model::{Checkpoint, Rounding};
-use secateur_plans::{Care, Measurer, Offer, Plans, Scored, Stages, Subject};
-use secateur_profiles::ByteSize;
+use secateur_plans::{Care, Device, Measurer, Offer, Plans, Scored, Stages, Subject};
+use secateur_profiles::{ByteSize, library};
 use secateur_search::{Evaluate as _, Genome};
 
 mod compare;
@@ -35,6 +38,10 @@ type Failure = Box<dyn Error>;
 /// Sequences that plans are judged on, one of so many of the text.
 const HELD_OUT_STEP: usize = 8;
 
+/// Tokens of keys and values on a device, and of a prompt.
+const CONTEXT: usize = 2048;
+const PROMPT: usize = 256;
+
 struct Arguments {
     model: PathBuf,
     text: PathBuf,
@@ -44,6 +51,8 @@ struct Arguments {
     sequences: Option<usize>,
     chart: Option<PathBuf>,
     tokens: usize,
+    vocabulary: bool,
+    profile: Option<String>,
     cache: Option<PathBuf>,
     compare: bool,
     evaluations: usize,
@@ -62,7 +71,7 @@ fn main() -> ExitCode {
 
 fn arguments() -> Result<Arguments, Failure> {
     let (mut model, mut text, mut cache, mut sizes, mut compare) = (None, None, None, Vec::new(), false);
-    let (mut sequences, mut chart) = (None, None);
+    let (mut sequences, mut chart, mut vocabulary, mut profile) = (None, None, false, None);
     let (mut plans, mut seconds, mut tokens, mut evaluations, mut seeds) = (60, 600, 24_576, 40, 3);
     let mut typed = std::env::args().skip(1);
     while let Some(argument) = typed.next() {
@@ -75,6 +84,8 @@ fn arguments() -> Result<Arguments, Failure> {
             "--sequences" => sequences = Some(value()?.parse()?),
             "--chart" => chart = Some(PathBuf::from(value()?)),
             "--tokens" => tokens = value()?.parse()?,
+            "--vocabulary" => vocabulary = true,
+            "--profile" => profile = Some(value()?),
             "--cache" => cache = Some(PathBuf::from(value()?)),
             "--compare" => compare = true,
             "--evaluations" => evaluations = value()?.parse()?,
@@ -94,6 +105,8 @@ fn arguments() -> Result<Arguments, Failure> {
         sequences,
         chart,
         tokens,
+        vocabulary,
+        profile,
         cache,
         compare,
         evaluations,
@@ -120,16 +133,24 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         );
     }
     let statistics = calibrate(&whole, &seen, &Place::Cache(cache.to_owned()), &Silent)?.statistics;
-    let stages = Stages { shape: Some(Care::Usual), vocabulary: &[], offer: &Offer::default() };
+    let needed: &[Text] = if arguments.vocabulary { &texts } else { &[] };
+    let stages = Stages { shape: Some(Care::Usual), vocabulary: needed, offer: &Offer::default() };
+    let devices = arguments.profile.iter().map(|name| device(name)).collect::<Result<Vec<_>, Failure>>()?;
     let knowledge = Knowledge::of(&whole, &statistics, 0, stages.channels(&whole.spec)?, &Silent)?;
     let intent = Intent { asked: Vec::new(), rounding: Rounding::Full, calibration: None };
     let subject =
         Subject { whole: &whole, statistics: &statistics, knowledge: &knowledge, intent: &intent, stages };
-    let plans = Plans::new(subject, &[], cache, &Silent)?;
+    let plans = Plans::new(subject, &devices, cache, &Silent)?;
     if arguments.compare {
         return compare::compare(arguments, &plans, &held_out);
     }
     predict::predict(arguments, &plans)
+}
+
+fn device(name: &str) -> Result<Device, Failure> {
+    let profile = library::find(name)?;
+    let runtime = profile.runtime(None).ok_or_else(|| format!("{name} names no runtime"))?;
+    Ok(Device::new(&profile, runtime, CONTEXT, PROMPT))
 }
 
 /// Nats per token that a plan loses on all sequences.
