@@ -153,7 +153,7 @@ mod tests {
         let [repo, revision, commit] = ["org/model", "main", "c"].map(str::to_owned);
         whole.hub = Some(HubSource { repo, revision, commit });
         let layers = [0, 1, 3].map(KeptLayer::whole).to_vec();
-        let shape = ShapePlan { of: 4, layers, repair: Repair::None };
+        let shape = ShapePlan { of: 4, layers, hidden: None, repair: Repair::None };
         let shorter = whole.clone().with_shape(&shape, None).unwrap();
         for (model, relation) in [(whole, "quantized"), (shorter, "finetune")] {
             let request = TypeRequest { base: "q8_0".parse().unwrap(), overrides: Vec::new() };

@@ -60,7 +60,8 @@ fn what_is_left_out_is_what_nothing_reads() {
         kv_heads: Some(chosen(attention.kv_heads, &|group| group_stays(layer, group))),
         ffn: Some(chosen(width, &|channel| channel_stays(layer, channel))),
     });
-    let shape = ShapePlan { of: spec.layers.len(), layers: layers.collect(), repair: Repair::None };
+    let shape =
+        ShapePlan { of: spec.layers.len(), layers: layers.collect(), hidden: None, repair: Repair::None };
     let smaller = model.clone().with_shape(&shape, None).unwrap();
     assert_eq!(smaller.spec.layers[1].attention().unwrap().kv_heads, attention.kv_heads / 2);
 
@@ -78,7 +79,7 @@ fn what_is_left_out_is_what_nothing_reads() {
 fn layers_that_go_are_those_that_add_nothing() {
     let model = whole();
     let layers = [0, 1, 3].into_iter().map(KeptLayer::whole).collect();
-    let shape = ShapePlan { of: 4, layers, repair: Repair::None };
+    let shape = ShapePlan { of: 4, layers, hidden: None, repair: Repair::None };
     let smaller = model.clone().with_shape(&shape, None).unwrap();
     let nothing = [Role::AttentionOutput, Role::FfnDown]
         .map(|role| without_columns(&model, TensorId::in_layer(2, role), |_| false));
@@ -92,6 +93,7 @@ fn a_view_of_a_view_counts_what_is_left() {
         layers: (0..4)
             .map(|layer| KeptLayer { ffn: Some(Kept::new(kept)), ..KeptLayer::whole(layer) })
             .collect(),
+        hidden: None,
         repair: Repair::None,
     };
     let first: Vec<u32> = (0..256).step_by(2).collect();
@@ -100,4 +102,45 @@ fn a_view_of_a_view_counts_what_is_left() {
     let twice = whole().with_shape(&keep(&first), None).unwrap().with_shape(&keep(&second), None).unwrap();
     let once = whole().with_shape(&keep(&both), None).unwrap();
     assert_eq!(logits(&twice), logits(&once));
+}
+
+#[test]
+fn hidden_dimensions_that_go_are_zeros_that_norms_do_not_count() {
+    let model = whole();
+    let of = model.spec.hidden_size;
+    let stays = |index: usize| !(index * 7).is_multiple_of(5);
+    let kept: Vec<u32> = (0..of).filter(|&index| stays(index)).map(|index| index as u32).collect();
+    let shape = ShapePlan {
+        of: 4,
+        layers: (0..4).map(KeptLayer::whole).collect(),
+        hidden: Some(Kept::new(&kept)),
+        repair: Repair::None,
+    };
+    let smaller = model.clone().with_shape(&shape, None).unwrap();
+    assert_eq!(smaller.spec.hidden_size, kept.len());
+
+    // the same mean square over fewer dimensions
+    let scale = (kept.len() as f32 / of as f32).sqrt();
+    let mut held = Vec::new();
+    for id in model.spec.tensor_ids() {
+        let shape = model.spec.shape(id).unwrap();
+        let is_vector = shape.len() == 1 && shape[0] == of;
+        if id.role.is_norm() && is_vector {
+            let values = model.tensor(id).unwrap().read_all().unwrap();
+            let bytes: Vec<u8> = values.iter().flat_map(|value| (scale * value).to_le_bytes()).collect();
+            held.push(HeldTensor { id, tensor_type: TensorType::F32, bytes: bytes.into() });
+        } else if id.role == Role::TokenEmbedding {
+            held.push(without_columns(&model, id, stays));
+        } else if matches!(id.role, Role::AttentionOutput | Role::FfnDown) {
+            let mut values = model.tensor(id).unwrap().read_all().unwrap();
+            for (row, values) in values.chunks_exact_mut(shape[1]).enumerate().filter(|(row, _)| !stays(*row))
+            {
+                assert!(row < of);
+                values.fill(0.0);
+            }
+            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            held.push(HeldTensor { id, tensor_type: TensorType::F32, bytes: bytes.into() });
+        }
+    }
+    assert_close(&logits(&smaller), &logits(&model.with_held(held).unwrap()));
 }

@@ -1,4 +1,4 @@
-//! A smaller shape of a model, as a plan writes it down: which layers stay, and of each which heads and channels.
+//! A smaller shape of a model, as a plan writes it down: which layers stay, of each which heads and channels, and which hidden dimensions.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::spec::{FeedForward, LayerSpec, Mixer};
 use crate::{Kept, ModelSpec};
 
-/// What will become of the layers.
+/// What will become of the layers, and of what runs through them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShapePlan {
@@ -16,6 +16,9 @@ pub struct ShapePlan {
     /// Those that stay, from the first to the last.
     #[serde(serialize_with = "one_line_each")]
     pub layers: Vec<KeptLayer>,
+    /// Which dimensions of the hidden states stay, the same in all layers; all if it is not said.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hidden: Option<Kept>,
     /// How what stays takes over from what goes.
     pub repair: Repair,
 }
@@ -102,6 +105,10 @@ pub enum ShapeError {
     Nothing { layer: usize, what: &'static str },
     #[error("layer {layer} has {of} {what}, number {index} is not among them")]
     Outside { layer: usize, what: &'static str, of: usize, index: u32 },
+    #[error("no hidden dimension would stay")]
+    NothingHidden,
+    #[error("the model has {of} hidden dimensions, number {index} is not among them")]
+    OutsideHidden { of: usize, index: u32 },
 }
 
 /// What heads are called in messages.
@@ -132,7 +139,16 @@ impl ShapePlan {
             Some(layer) => kept.apply(layer),
             None => Err(ShapeError::LayerOrder { layer: kept.layer, before: 0, last }),
         });
-        let mut smaller = ModelSpec { layers: layers.collect::<Result<_, _>>()?, ..spec.clone() };
+        let hidden_size = match self.hidden.as_ref().map(Kept::indices) {
+            None => spec.hidden_size,
+            Some([]) => return Err(ShapeError::NothingHidden),
+            Some([.., last]) if *last as usize >= spec.hidden_size => {
+                return Err(ShapeError::OutsideHidden { of: spec.hidden_size, index: *last });
+            }
+            Some(kept) => kept.len(),
+        };
+        let layers = layers.collect::<Result<_, _>>()?;
+        let mut smaller = ModelSpec { layers, hidden_size, ..spec.clone() };
         if let Some(family) = spec.family.table().uneven.filter(|_| smaller.uneven_layer().is_some()) {
             smaller.family = family;
         }

@@ -101,6 +101,7 @@ impl Offer {
             layers: Layers::All,
             heads: None,
             ffn: None,
+            hidden: None,
             uneven: false,
             importance: Importance::Obs,
             repair: Repair::Solve,

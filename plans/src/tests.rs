@@ -139,7 +139,7 @@ fn matrices_are_silent_and_weigh_nothing_where_their_layer_is_gone() {
         let (whole, gone) = (plans.subject.whole, 1);
         let (of, repair) = (whole.spec.layers.len(), Repair::Solve);
         let layers = (0..of).filter(|&layer| layer != gone).map(KeptLayer::whole).collect();
-        let shorter = ShapePlan { of, layers, repair };
+        let shorter = ShapePlan { of, layers, hidden: None, repair };
         let spec = shorter.apply(&whole.spec).unwrap();
         let shape = Shape { name: "shorter".to_owned(), plan: Some(shorter.clone()), loss: 0.1 };
         let shapes = [plans.shapes.all[0].clone(), shape];

@@ -85,6 +85,7 @@ fn plans(
             layers: Layers::All,
             heads: Some(heads),
             ffn: None,
+            hidden: None,
             uneven: false,
             importance: Importance::Obs,
             repair: Repair::Solve,
@@ -128,7 +129,7 @@ fn plans(
                             ffn: of_width.ffn.clone(),
                         }
                     });
-                plans.push(ShapePlan { of, layers: layers.collect(), repair: Repair::Solve });
+                plans.push(ShapePlan { of, layers: layers.collect(), hidden: None, repair: Repair::Solve });
             }
         }
     }

@@ -89,6 +89,8 @@ pub struct SmallerShape {
     pub ffn: (usize, usize),
     /// Feed-forward channels of each layer that stays, where layers differ.
     pub uneven_ffn: Vec<usize>,
+    /// Hidden dimensions.
+    pub hidden: (usize, usize),
     /// Numbers in all tensors.
     pub parameters: (u64, u64),
     /// Which layers went.
@@ -258,7 +260,9 @@ impl Compression {
 impl SmallerShape {
     fn note(&self) -> String {
         let mut words = Vec::new();
-        for (what, (before, after)) in [("layers", self.layers), ("heads", self.heads)] {
+        for (what, (before, after)) in
+            [("layers", self.layers), ("heads", self.heads), ("hidden dimensions", self.hidden)]
+        {
             if before != after {
                 words.push(format!("{after} of {before} {what}"));
             }

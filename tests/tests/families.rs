@@ -64,7 +64,7 @@ fn uneven(model: &Checkpoint) -> ShapePlan {
             (0..(attention.kv_heads - layer % 2 * attention.kv_heads / 2) as u32).collect();
         KeptLayer { layer, kv_heads: Some(Kept::new(&kv_heads)), ffn: Some(Kept::new(&ffn)) }
     };
-    ShapePlan { of, layers: (0..of).map(kept).collect(), repair: Repair::None }
+    ShapePlan { of, layers: (0..of).map(kept).collect(), hidden: None, repair: Repair::None }
 }
 
 #[test]

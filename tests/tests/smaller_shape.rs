@@ -1,4 +1,4 @@
-//! `compress --layers`, `--heads`, `--ffn`: stock llama.cpp loads what is left and computes what our forward pass computes.
+//! `compress --layers`, `--heads`, `--ffn`, `--hidden`: stock llama.cpp loads what is left and computes what our forward pass computes.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on has failed
 
@@ -73,6 +73,19 @@ fn llama_cpp_runs_fewer_layers_heads_and_channels() {
     assert!(report.contains("| layers | 30 | 28 |") && report.contains("| parameters | 135 M |"), "{report}");
     assert_llama_cpp_agrees(&out.join("model.gguf"), 1e-4);
     // the folder for transformers says the same
+    assert_eq!(Checkpoint::open(&out.join("hf")).unwrap().spec, model.spec);
+}
+
+#[test]
+fn llama_cpp_runs_fewer_hidden_dimensions() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let options = ["--type", "f32", "--hidden", "512", "--ffn", "1408", "--heads", "6", "--tokens", "2048"];
+    let record = binary::compress(&fixture(SMOLLM2), &options, &out);
+    assert_eq!(record["shape"]["hidden"], serde_json::json!([576, 512]));
+    let model = Checkpoint::open(&out.join("model.gguf")).unwrap();
+    assert_eq!((model.spec.hidden_size, model.spec.layers[0].attention().unwrap().head_size), (512, 64));
+    assert_llama_cpp_agrees(&out.join("model.gguf"), 1e-4);
     assert_eq!(Checkpoint::open(&out.join("hf")).unwrap().spec, model.spec);
 }
 
@@ -155,6 +168,22 @@ fn repair_brings_back_most_of_what_was_lost() {
 }
 
 #[test]
+fn what_reads_hidden_dimensions_makes_good_for_those_that_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let lost = |name: &str, options: &[&str]| {
+        let out = folder.path().join(name);
+        let options = [&["--type", "f16", "--hidden", "144"], options].concat();
+        let record = binary::compress(Path::new("demo"), &options, &out);
+        record["quality"]["divergence"].as_f64().unwrap()
+    };
+    let magnitude = lost("magnitude", &["--importance", "magnitude", "--repair", "none"]);
+    let bare = lost("bare", &["--repair", "none"]);
+    let solved = lost("solved", &[]);
+    assert!(bare < magnitude, "{bare} {magnitude}");
+    assert!(solved < 0.6 * bare, "{solved} {bare}");
+}
+
+#[test]
 fn biases_are_loaded_by_llama_cpp() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
@@ -196,6 +225,11 @@ fn shapes_that_cannot_be_are_refused_before_any_work() {
     refused(demo, &["--heads", "3"], &["3 heads", "groups of 2"]);
     refused(demo, &["--heads", "0"], &["0 heads"]);
     refused(demo, &["--ffn", "257"], &["257 feed-forward channels", "256"]);
+    refused(demo, &["--hidden", "0"], &["0 hidden dimensions", "160"]);
+    refused(demo, &["--hidden", "161"], &["161 hidden dimensions", "160"]);
+    refused(demo, &["--hidden", "144", "--importance", "taylor"], &["taylor"]);
+    refused(demo, &["--hidden", "144", "--repair", "bias"], &["--repair solve"]);
+    refused(&fixture(GEMMA), &["--hidden", "512"], &["gemma3", "square root of its width"]);
     refused(demo, &["--ffn", "128", "--importance", "luck"], &["`luck`", "magnitude, activation"]);
     refused(
         demo,

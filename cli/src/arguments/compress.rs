@@ -27,7 +27,7 @@ pub struct CompressArguments {
         value_name = "TYPE",
         required_unless_present_any = [
             "max_size", "bits_per_weight", "profile", "vocab", "vocab_coverage", "keep_tokens", "keep_scripts", "add_tokens", "layers",
-            "keep_layers", "heads", "ffn"
+            "keep_layers", "heads", "ffn", "hidden"
         ]
     )]
     pub tensor_type: Option<TypeChoice>,
@@ -99,7 +99,7 @@ pub struct VocabularyArguments {
     pub keep_scripts: Vec<String>,
 }
 
-/// Which layers, heads and channels stay.
+/// Which layers, heads, channels and hidden dimensions stay.
 #[derive(Debug, Args)]
 pub struct ShapeArguments {
     /// Keep so many layers, the first and the last among them
@@ -117,10 +117,13 @@ pub struct ShapeArguments {
     /// Keep so many feed-forward channels in each layer
     #[arg(long, value_name = "N")]
     pub ffn: Option<usize>,
+    /// Keep so many hidden dimensions, the same in all layers
+    #[arg(long, value_name = "N")]
+    pub hidden: Option<usize>,
     /// Let --ffn be the mean: layers that lose more without their channels keep more (llama.cpp loads this as `deci`)
     #[arg(long, requires = "ffn")]
     pub uneven: bool,
-    /// How the worth of heads and channels is told: magnitude, activation, flap, taylor or obs
+    /// How the worth of heads, channels and hidden dimensions is told: magnitude, activation, flap, taylor or obs
     #[arg(long, value_name = "METHOD", default_value_t = Importance::Obs)]
     pub importance: Importance,
     /// How what stays takes over from what goes: none, bias or solve
@@ -139,7 +142,11 @@ pub enum LayerChoice {
 impl ShapeArguments {
     /// True if anything is to go.
     pub fn are_given(&self) -> bool {
-        self.layers.is_some() || self.keep_layers.is_some() || self.heads.is_some() || self.ffn.is_some()
+        self.layers.is_some()
+            || self.keep_layers.is_some()
+            || self.heads.is_some()
+            || self.ffn.is_some()
+            || self.hidden.is_some()
     }
 }
 

@@ -110,13 +110,15 @@ impl StagedLayer<'_> {
         self.layer.index
     }
 
-    /// What the linear layer that ends a part makes of `input`, `[tokens, hidden]`, before any norm; nothing for a site that ends no part.
+    /// What the linear layers of a site make of `input`, `[tokens, sum of out_features]`, before any norm.
     ///
     /// # Errors
     /// If there is no memory for a product.
     pub fn output(&self, site: Site, input: Vec<f32>) -> Result<Vec<f32>, ForwardError> {
         let linear = match (site, &self.layer.attention, &self.layer.feed_forward) {
+            (Site::AttentionInput, Some(attention), _) => &attention.query_key_value,
             (Site::AttentionOutput, Some(attention), _) => &attention.output,
+            (Site::FfnInput, _, Some(feed_forward)) => &feed_forward.gate_up,
             (Site::FfnDown, _, Some(feed_forward)) => &feed_forward.down,
             _ => return Ok(Vec::new()),
         };

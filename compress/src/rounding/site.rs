@@ -45,7 +45,7 @@ impl SiteSums {
         let parts = self.parts.get_or_insert_with(|| std::array::from_fn(|_| Sums::new(outputs, width)));
         let sums = &mut parts[usize::from(text % HELD_OUT_STEP == HELD_OUT_STEP - 1)];
         let added = if ends_part {
-            let wanted = Wanted::of(checkpoint, parent, self.site, of_parent, after, before)?;
+            let wanted = Wanted::of(checkpoint, parent, self.site, of_parent, after, before, None)?;
             let (inputs, wanted) = wanted.weighted(of_child);
             sums.add(&inputs, &wanted)
         } else {

@@ -1,4 +1,4 @@
-//! From a request to a plan: which layers, heads and channels stay.
+//! From a request to a plan: which layers, heads, channels and hidden dimensions stay.
 
 use rayon::prelude::*;
 use secateur_model::shape::{KeptLayer, ShapePlan};
@@ -6,6 +6,7 @@ use secateur_model::spec::LayerSpec;
 use secateur_model::{Checkpoint, Kept, Role, TensorId};
 
 use super::ShapeRequestError;
+use super::hidden::choose_hidden;
 use super::importance::{Importance, Projection, drop_losses, drop_order};
 use super::layers::{drop_by_divergence, drop_by_influence};
 use super::obs::DropOrder;
@@ -59,7 +60,13 @@ pub fn choose_shape(
         };
         kept.into_par_iter().map(choose).collect::<Result<Vec<_>, CompressError>>()?
     };
-    Ok(ShapePlan { of, layers, repair: request.repair })
+    let hidden = match request.hidden.filter(|&asked| asked < checkpoint.spec.hidden_size) {
+        Some(asked) => {
+            Some(choose_hidden(checkpoint, statistics, &layers, request.importance, asked, progress)?)
+        }
+        None => None,
+    };
+    Ok(ShapePlan { of, layers, hidden, repair: request.repair })
 }
 
 fn without(of: usize, gone: &[usize]) -> Vec<usize> {

@@ -17,6 +17,16 @@ pub enum ShapeRequestError {
     Heads { asked: usize, of: usize, group: usize },
     #[error("{asked} feed-forward channels were asked for, each layer has {of}")]
     Channels { asked: usize, of: usize },
+    #[error("{asked} hidden dimensions were asked for, the model has {of}")]
+    Hidden { asked: usize, of: usize },
+    #[error(
+        "`--hidden` compares what all layers read, which `--importance taylor` does not tell; choose another"
+    )]
+    HiddenByTaylor,
+    #[error(
+        "`--repair bias` cannot take over from hidden dimensions; choose `--repair solve` or `--repair none`"
+    )]
+    HiddenByBias,
     #[error("{family} has no place for biases; choose `--repair solve` or `--repair none`")]
     NoBiases { family: &'static str },
     #[error(

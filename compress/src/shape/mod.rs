@@ -1,4 +1,4 @@
-//! Smaller shapes: which layers, heads and channels of a model stay, and how they take over from those that go.
+//! Smaller shapes: which layers, heads, channels and hidden dimensions of a model stay, and how they take over from those that go.
 //!
 //! [`choose_shape`] decides by calibration statistics; [`repair`] solves the output projections anew, layer after layer. The result is a
 //! [`ShapePlan`](secateur_model::shape::ShapePlan) and a file of tensors, with which
@@ -7,6 +7,7 @@
 mod bias;
 mod choose;
 mod error;
+mod hidden;
 mod importance;
 mod layers;
 mod obs;

@@ -65,6 +65,28 @@ pub fn drop_order(projection: &Projection, unit: usize, count: usize) -> Result<
     Ok(order)
 }
 
+/// The diagonal of `H⁻¹`, `[width]`, of second moments `[width, width]`.
+///
+/// # Errors
+/// If they cannot be inverted.
+pub fn inverse_diagonal(second: &[f32], width: usize) -> Result<Vec<f64>, Singular> {
+    let inverse = inverse(second, width)?;
+    Ok((0..width).map(|index| inverse[(index, index)]).collect())
+}
+
+/// `H⁻¹` of damped second moments, `[width, width]`.
+fn inverse(second: &[f32], width: usize) -> Result<Mat<f64>, Singular> {
+    let mean = second.iter().step_by(width + 1).map(|&value| f64::from(value)).sum::<f64>() / width as f64;
+    if mean.is_nan() || mean <= 0.0 {
+        return Err(Singular);
+    }
+    let damped = Mat::from_fn(width, width, |row, column| {
+        let added = if row == column { DAMPING * mean } else { 0.0 };
+        f64::from(second[row * width + column]) + added
+    });
+    Ok(damped.llt(Side::Lower).map_err(|_| Singular)?.inverse())
+}
+
 /// What remains of a projection.
 struct State {
     /// `[out_features, width]`
@@ -76,16 +98,7 @@ struct State {
 impl State {
     fn new(projection: &Projection) -> Result<Self, Singular> {
         let width = projection.width();
-        let diagonal = projection.second.iter().step_by(width + 1);
-        let mean = diagonal.map(|&value| f64::from(value)).sum::<f64>() / width as f64;
-        if mean.is_nan() || mean <= 0.0 {
-            return Err(Singular);
-        }
-        let second = Mat::from_fn(width, width, |row, column| {
-            let added = if row == column { DAMPING * mean } else { 0.0 };
-            f64::from(projection.second[row * width + column]) + added
-        });
-        let inverse = second.llt(Side::Lower).map_err(|_| Singular)?.inverse();
+        let inverse = inverse(projection.second, width)?;
         let weight = |output: usize| projection.outputs.get(output).map_or(1.0, |&g| f64::from(g).sqrt());
         let weights = Mat::from_fn(projection.weights.len() / width, width, |output, column| {
             weight(output) * f64::from(projection.weights[output * width + column])

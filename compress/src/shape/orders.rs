@@ -81,7 +81,7 @@ impl ChannelOrders {
     fn shape(&self, ffn: Vec<Option<Kept>>) -> ShapePlan {
         let layers = ffn.into_iter().enumerate();
         let layers = layers.map(|(layer, ffn)| KeptLayer { ffn, ..KeptLayer::whole(layer) }).collect();
-        ShapePlan { of: self.layers.len(), layers, repair: Repair::Solve }
+        ShapePlan { of: self.layers.len(), layers, hidden: None, repair: Repair::Solve }
     }
 }
 

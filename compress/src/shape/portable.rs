@@ -12,6 +12,13 @@ pub(super) fn uneven_refused(table: &FamilyTable) -> ShapeRequestError {
     ShapeRequestError::NotPortable { reason }
 }
 
+/// That the width of such a family cannot change.
+pub(super) fn scaled_refused(table: &FamilyTable) -> ShapeRequestError {
+    let architecture = table.gguf_architecture;
+    let reason = format!("runtimes multiply the embedding of {architecture} by the square root of its width");
+    ShapeRequestError::NotPortable { reason }
+}
+
 /// Checks that llama.cpp loads a model of this shape: most families take the sizes of all layers from the first one, and Qwen 2's query
 /// projection to be square. Llama's layers may differ under another name ([`uneven`](secateur_model::family::FamilyTable::uneven)).
 ///

@@ -1,38 +1,39 @@
 //! Takes two copies of a text through the model, as the parent and as the smaller model see it, and solves each output projection of the
-//! smaller one for what the parent's hidden states are.
+//! smaller one for what the parent's hidden states are. Where hidden dimensions are gone, what reads them is solved for what it gave, too.
 
 use std::path::Path;
 
 use secateur_model::shape::{Repair, ShapePlan};
-use secateur_model::{Checkpoint, ModelSpec, Role, TensorId};
+use secateur_model::{Checkpoint, Kept, ModelSpec, Role, TensorId};
 
 use super::bias::write_biases;
 use super::repaired_file::RepairedFile;
 use crate::CompressError;
 use crate::forward::{Forward, ForwardError, Hidden, Residency, Site, StagedLayer, StagedModel};
 use crate::progress::Progress;
-use crate::solve::{HELD_OUT_STEP, Sums, Wanted, solve};
+use crate::solve::{HELD_OUT_STEP, Sums, Wanted, columns, solve};
 use crate::statistics::Statistics;
 
-/// The output projections that are solved anew: all from the first on whose input or whose layer's input differs from the parent's.
+/// The tensors that are solved anew, in the order in which they are: all output projections from the first on whose input or whose layer's input differs
+/// from the parent's, and where hidden dimensions go, all that reads them.
 fn repaired_tensors(spec: &ModelSpec, shape: &ShapePlan) -> Vec<TensorId> {
     let mut tensors = Vec::new();
-    let mut differs = false;
+    let mut differs = shape.hidden.is_some();
     for (new, kept) in shape.layers.iter().enumerate() {
         differs |= kept.layer != new;
-        for (role, is_cut) in
-            [(Role::AttentionOutput, kept.kv_heads.is_some()), (Role::FfnDown, kept.ffn.is_some())]
-        {
+        for (part, is_cut) in PARTS.into_iter().zip([kept.kv_heads.is_some(), kept.ffn.is_some()]) {
             differs |= is_cut;
-            if differs && spec.shape(TensorId::in_layer(kept.layer, role)).is_some() {
-                tensors.push(TensorId::in_layer(new, role));
-            }
+            let readers = if shape.hidden.is_some() { part.first.roles() } else { &[] };
+            let roles = readers.iter().copied().chain(differs.then_some(part.role));
+            let is_there = |role: &Role| spec.shape(TensorId::in_layer(kept.layer, *role)).is_some();
+            tensors.extend(roles.filter(is_there).map(|role| TensorId::in_layer(new, role)));
         }
     }
+    tensors.extend(shape.hidden.iter().map(|_| TensorId::global(Role::OutputNorm)));
     tensors
 }
 
-/// Writes the tensors that take over from what goes to `path`, as [`Checkpoint::with_shape`] reads them: the output projections solved anew,
+/// Writes the tensors that take over from what goes to `path`, as [`Checkpoint::with_shape`] reads them: matrices solved anew,
 /// or biases beside them. `smaller` is the model in its shape as it is without repair; `statistics` are the parent's, over texts of at most 512
 /// tokens each.
 ///
@@ -57,7 +58,14 @@ pub fn repair(
                 repaired_tensors(&parent.spec, shape).into_iter().filter_map(with_shape).collect();
             let file = RepairedFile::create(path, &wanted)?;
             let wanted = wanted.into_iter().map(|(id, _)| id).collect();
-            Sequence { parent, smaller, shape, wanted, file }.run(statistics.sequences(), progress)
+            let all_hidden = match shape.hidden {
+                Some(_) => {
+                    Some(parent.clone().with_shape(&ShapePlan { hidden: None, ..shape.clone() }, None)?)
+                }
+                None => None,
+            };
+            let sequence = Sequence { parent, smaller, all_hidden: all_hidden.as_ref(), shape, wanted, file };
+            sequence.run(statistics.sequences(), progress)
         }
     }
 }
@@ -98,6 +106,8 @@ impl Part {
 struct Sequence<'a> {
     parent: &'a Checkpoint,
     smaller: &'a Checkpoint,
+    /// The smaller model with all hidden dimensions, if some of them go: its matrices give what the parent's give of what stays.
+    all_hidden: Option<&'a Checkpoint>,
     shape: &'a ShapePlan,
     wanted: Vec<TensorId>,
     file: RepairedFile,
@@ -115,19 +125,66 @@ impl Sequence<'_> {
     fn run(mut self, texts: &[Vec<u32>], progress: &dyn Progress) -> Result<(), CompressError> {
         progress.begin("repairing", self.shape.of as u64);
         let (parent, smaller) = (StagedModel::new(self.parent)?, StagedModel::new(self.smaller)?);
-        let forward = Forward::new(self.parent, Residency::Stream)?;
-        let embedded = texts.iter().map(|text| forward.embed(text)).collect::<Result<Vec<_>, _>>()?;
-        let mut streams = Streams { child: embedded.clone(), parent: embedded };
+        let all_hidden = self.all_hidden.map(StagedModel::new).transpose()?;
+        let embedded = |model| -> Result<Vec<Hidden>, CompressError> {
+            let forward = Forward::new(model, Residency::Stream)?;
+            Ok(texts.iter().map(|text| forward.embed(text)).collect::<Result<_, _>>()?)
+        };
+        let mut streams = Streams { parent: embedded(self.parent)?, child: embedded(self.smaller)? };
         let mut kept = self.shape.layers.iter().enumerate().peekable();
         for index in 0..self.shape.of {
             let layer = parent.layer(index)?;
             match kept.next_if(|(_, kept)| kept.layer == index) {
-                Some((new, _)) => self.layer(&layer, smaller.layer(new)?, new, &mut streams, progress)?,
+                Some((new, _)) => {
+                    let read = all_hidden.as_ref().map(|model| model.layer(new)).transpose()?;
+                    self.layer((&layer, read.as_ref()), smaller.layer(new)?, new, &mut streams, progress)?;
+                }
                 None => Self::pass(&layer, &mut streams.parent, progress)?,
             }
             progress.advance(1);
         }
+        if self.all_hidden.is_some() {
+            let norm = self.output_norm(&parent, &smaller, &streams)?;
+            self.file.put(TensorId::global(Role::OutputNorm), &norm)?;
+        }
         self.file.finish()
+    }
+
+    /// The last norm's weights of what stays, each times what brings its outputs nearest to those of the parent: fewer dimensions have another mean square.
+    fn output_norm(
+        &self,
+        parent: &StagedModel,
+        smaller: &StagedModel,
+        streams: &Streams,
+    ) -> Result<Vec<f32>, CompressError> {
+        let mut weights = self.smaller.tensor(TensorId::global(Role::OutputNorm))?.read_all()?;
+        let width = weights.len();
+        let (mut products, mut squares) = (vec![0.0_f64; width], vec![0.0_f64; width]);
+        for (of_parent, of_child) in streams.parent.iter().zip(&streams.child) {
+            let wanted = self.in_kept(parent.output_input(of_parent)?);
+            let given = smaller.output_input(of_child)?;
+            for (wanted, given) in wanted.chunks_exact(width).zip(given.chunks_exact(width)) {
+                for (index, (&wanted, &given)) in wanted.iter().zip(given).enumerate() {
+                    products[index] += f64::from(wanted) * f64::from(given);
+                    squares[index] += f64::from(given).powi(2);
+                }
+            }
+        }
+        for (weight, (product, square)) in weights.iter_mut().zip(products.iter().zip(&squares)) {
+            if *square > 0.0 {
+                *weight *= (product / square) as f32;
+            }
+        }
+        Ok(weights)
+    }
+
+    /// Of `[tokens, hidden]` of the parent, the hidden dimensions that stay.
+    fn in_kept(&self, values: Vec<f32>) -> Vec<f32> {
+        columns(values.into(), self.parent.spec.hidden_size, self.kept_hidden()).into_owned()
+    }
+
+    fn kept_hidden(&self) -> Option<&[u32]> {
+        self.shape.hidden.as_ref().map(Kept::indices)
     }
 
     /// Takes texts through a layer as it is.
@@ -141,16 +198,20 @@ impl Sequence<'_> {
         Ok(())
     }
 
-    /// Takes both streams through a layer that stays, and solves on the way what is wanted of it.
+    /// Takes both streams through a layer that stays, and solves on the way what is wanted of it. Beside the parent's layer stands the same with the heads
+    /// and channels that stay, where hidden dimensions go.
     fn layer(
         &mut self,
-        parent: &StagedLayer,
+        (parent, read): (&StagedLayer, Option<&StagedLayer>),
         mut child: StagedLayer,
         new: usize,
         streams: &mut Streams,
         progress: &dyn Progress,
     ) -> Result<(), CompressError> {
         for part in PARTS.into_iter().filter(|part| part.is_in(parent)) {
+            if let Some(read) = read {
+                self.readers(part, read, &mut child, new, streams, progress)?;
+            }
             let id = TensorId::in_layer(new, part.role);
             let is_wanted = self.wanted.contains(&id);
             let mut sums = self.sums(id)?;
@@ -160,8 +221,9 @@ impl Sequence<'_> {
                 let read_by_parent = part.pass(parent, text, of_parent)?;
                 let input = part.input(&child, of_child)?;
                 if is_wanted {
+                    let (model, kept) = (self.parent, self.kept_hidden());
                     let wanted =
-                        Wanted::of(self.parent, parent, part.last, &read_by_parent, of_parent, of_child)?;
+                        Wanted::of(model, parent, part.last, &read_by_parent, of_parent, of_child, kept)?;
                     let (inputs, wanted) = wanted.weighted(&input);
                     let sums = &mut sums[usize::from(text % HELD_OUT_STEP == HELD_OUT_STEP - 1)];
                     sums.add(&inputs, &wanted).map_err(ForwardError::from)?;
@@ -169,13 +231,8 @@ impl Sequence<'_> {
                 inputs.push(input);
             }
             if is_wanted {
-                let mut weights = self.smaller.tensor(id)?.read_all()?;
-                let [fitted, held_out] = sums.map(|sums| sums.averages());
-                if let Some(fitted) = fitted {
-                    let judge = held_out.as_ref().unwrap_or(&fitted);
-                    let solved = solve(&weights, (&fitted).into(), judge.into());
-                    weights = solved.map_err(ForwardError::from)?.weights;
-                }
+                let before = self.smaller.tensor(id)?.read_all()?;
+                let weights = fitted(sums, &before)?.unwrap_or(before);
                 self.file.put(id, &weights)?;
                 child.replace(part.last, weights)?;
             }
@@ -186,10 +243,57 @@ impl Sequence<'_> {
         Ok(())
     }
 
+    /// Solves the matrices that a part begins with, so that of what stays of the hidden states they give what they gave of all.
+    fn readers(
+        &mut self,
+        part: Part,
+        read: &StagedLayer,
+        child: &mut StagedLayer,
+        new: usize,
+        streams: &Streams,
+        progress: &dyn Progress,
+    ) -> Result<(), CompressError> {
+        let ids: Vec<TensorId> =
+            part.first.roles().iter().map(|&role| TensorId::in_layer(new, role)).collect();
+        let matrices =
+            ids.iter().map(|&id| self.smaller.tensor(id)?.read_all()).collect::<Result<Vec<_>, _>>()?;
+        let width = self.smaller.spec.hidden_size;
+        let mut weights = matrices.concat();
+        let mut sums = [Sums::new(weights.len() / width, width), Sums::new(weights.len() / width, width)];
+        for (text, (of_parent, of_child)) in streams.parent.iter().zip(&streams.child).enumerate() {
+            progress.check()?;
+            let mut wanted = read.output(part.first, read.input(part.first, of_parent, Vec::new())?)?;
+            let input = child.input(part.first, of_child, Vec::new())?;
+            let given = child.output(part.first, input.clone())?;
+            wanted.iter_mut().zip(given).for_each(|(wanted, given)| *wanted -= given);
+            let sums = &mut sums[usize::from(text % HELD_OUT_STEP == HELD_OUT_STEP - 1)];
+            sums.add(&input, &wanted).map_err(ForwardError::from)?;
+        }
+        // what is missing is solved for, so that biases stay as they are
+        if let Some(missing) = fitted(sums, &vec![0.0; weights.len()])? {
+            weights.iter_mut().zip(missing).for_each(|(weight, missing)| *weight += missing);
+        }
+        let mut rest = weights.as_slice();
+        for (&id, matrix) in ids.iter().zip(&matrices) {
+            let (own, after) = rest.split_at(matrix.len());
+            self.file.put(id, own)?;
+            rest = after;
+        }
+        Ok(child.replace(part.first, weights)?)
+    }
+
     /// Sums for fitting, and for judging.
     fn sums(&self, id: TensorId) -> Result<[Sums; 2], CompressError> {
         let rows = self.smaller.tensor(id)?;
         let sums = Sums::new(rows.rows(), rows.row_len());
         Ok([sums.clone(), sums])
     }
+}
+
+/// The weights that fit best what is summed for fitting and for judging; nothing if nothing was.
+fn fitted([fitted, held_out]: [Sums; 2], before: &[f32]) -> Result<Option<Vec<f32>>, CompressError> {
+    let Some(fitted) = fitted.averages() else { return Ok(None) };
+    let held_out = held_out.averages();
+    let judge = held_out.as_ref().unwrap_or(&fitted);
+    Ok(Some(solve(before, (&fitted).into(), judge.into()).map_err(ForwardError::from)?.weights))
 }

@@ -6,7 +6,7 @@ use secateur_model::spec::{FeedForward, Mixer};
 
 use super::ShapeRequestError;
 use super::importance::Importance;
-use super::portable::{check_portable, uneven_refused};
+use super::portable::{check_portable, scaled_refused, uneven_refused};
 
 /// A smaller shape, as it is asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +17,8 @@ pub struct ShapeRequest {
     pub heads: Option<usize>,
     /// Feed-forward channels that each layer keeps; all if it is not said.
     pub ffn: Option<usize>,
+    /// Hidden dimensions that the model keeps; all if it is not said.
+    pub hidden: Option<usize>,
     /// `ffn` is what layers keep on average: those that lose more without their channels keep more of them.
     pub uneven: bool,
     /// How the worth of heads and channels is told.
@@ -41,7 +43,8 @@ pub enum Layers {
 impl ShapeRequest {
     /// The model with layers of these sizes; which ones stay is not decided yet.
     fn sizes(&self, spec: &ModelSpec) -> ModelSpec {
-        let mut smaller = spec.clone();
+        let hidden_size = self.hidden.unwrap_or(spec.hidden_size);
+        let mut smaller = ModelSpec { hidden_size, ..spec.clone() };
         for layer in &mut smaller.layers {
             if let (Some(heads), Mixer::Attention(attention)) = (self.heads, &mut layer.mixer) {
                 attention.kv_heads = heads / (attention.heads / attention.kv_heads);
@@ -88,6 +91,20 @@ impl ShapeRequest {
         for gated in spec.layers.iter().filter_map(|layer| layer.gated()) {
             if let Some(asked) = self.ffn.filter(|&asked| asked == 0 || asked > gated.width) {
                 return Err(ShapeRequestError::Channels { asked, of: gated.width });
+            }
+        }
+        if let Some(asked) = self.hidden {
+            if asked == 0 || asked > spec.hidden_size {
+                return Err(ShapeRequestError::Hidden { asked, of: spec.hidden_size });
+            }
+            if self.importance == Importance::Taylor {
+                return Err(ShapeRequestError::HiddenByTaylor);
+            }
+            if self.repair == Repair::Bias {
+                return Err(ShapeRequestError::HiddenByBias);
+            }
+            if spec.family.table().habits.scaled_embedding && asked < spec.hidden_size {
+                return Err(scaled_refused(spec.family.table()));
             }
         }
         if self.uneven && !(self.importance.is_of_predictions() && self.ffn.is_some()) {

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use crate::forward::with_values;
 
 pub use sums::{Averages, Sums};
-pub use wanted::Wanted;
+pub use wanted::{Wanted, columns};
 
 /// One text of so many judges what is chosen on the others.
 pub const HELD_OUT_STEP: usize = 8;

@@ -1,5 +1,7 @@
 //! What an output projection of a changed model should give.
 
+use std::borrow::Cow;
+
 use secateur_model::{Checkpoint, Role, TensorId};
 
 use crate::CompressError;
@@ -14,8 +16,8 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// What brings the hidden states of the changed model, `before` the part, to those of the parent, `after` it. Where a norm comes
-    /// between, that cannot be solved for, and it is what the parent's projection makes of `read_by_parent`.
+    /// What brings the hidden states of the changed model, `before` the part, to those of the parent, `after` it; the changed model may have `kept` some of
+    /// its dimensions only. Where a norm comes between, that cannot be solved for, and it is what the parent's projection makes of `read_by_parent`.
     ///
     /// # Errors
     /// If something cannot be read, or there is no memory for a product.
@@ -26,27 +28,31 @@ impl Wanted {
         read_by_parent: &[f32],
         after: &Hidden,
         before: &Hidden,
+        kept: Option<&[u32]>,
     ) -> Result<Self, CompressError> {
         let spec = &model.spec;
+        let width = kept.map_or(spec.hidden_size, <[u32]>::len);
+        let in_kept = |values| columns(values, spec.hidden_size, kept);
+        let after = in_kept(Cow::Borrowed(after.values()));
         let (mut values, weights) = if spec.layers[parent.index()].post_norms {
-            let values = parent.output(site, read_by_parent.to_vec())?;
+            let values = in_kept(parent.output(site, read_by_parent.to_vec())?.into()).into_owned();
             // its own norm divides by the size of the output, the next one by that of the hidden state
-            let own = token_weights(&values, spec.hidden_size);
-            let next = token_weights(after.values(), spec.hidden_size);
+            let own = token_weights(&values, width);
+            let next = token_weights(&after, width);
             let weights = own.iter().zip(next).map(|(own, next)| own * next).collect();
             (values, weights)
         } else {
-            let pairs = after.values().iter().zip(before.values());
+            let pairs = after.iter().zip(before.values());
             let values = pairs.map(|(after, before)| after - before).collect();
-            (values, token_weights(after.values(), spec.hidden_size))
+            (values, token_weights(&after, width))
         };
         // a bias stays, and gives its part
         let role = if site == Site::FfnDown { Role::FfnDownBias } else { Role::AttentionOutputBias };
         let bias = TensorId::in_layer(parent.index(), role);
         if spec.shape(bias).is_some() {
-            let bias = model.tensor(bias)?.read_all()?;
+            let bias = in_kept(model.tensor(bias)?.read_all()?.into());
             for row in values.chunks_exact_mut(bias.len()) {
-                row.iter_mut().zip(&bias).for_each(|(value, bias)| *value -= bias);
+                row.iter_mut().zip(bias.iter()).for_each(|(value, bias)| *value -= bias);
             }
         }
         Ok(Self { values, weights })
@@ -56,6 +62,13 @@ impl Wanted {
     pub fn weighted(&self, inputs: &[f32]) -> (Vec<f32>, Vec<f32>) {
         (scaled(inputs, &self.weights), scaled(&self.values, &self.weights))
     }
+}
+
+/// Some columns of rows of `width` numbers, or all.
+pub fn columns<'a>(values: Cow<'a, [f32]>, width: usize, kept: Option<&[u32]>) -> Cow<'a, [f32]> {
+    let Some(kept) = kept else { return values };
+    let rows = values.chunks_exact(width);
+    rows.flat_map(|row| kept.iter().map(|&column| row[column as usize])).collect()
 }
 
 fn token_weights(scale: &[f32], hidden_size: usize) -> Vec<f32> {

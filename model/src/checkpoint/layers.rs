@@ -1,4 +1,4 @@
-//! A model with fewer layers, heads and channels, as a view of its files.
+//! A model with fewer layers, heads, channels and hidden dimensions, as a view of its files.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -31,6 +31,9 @@ impl Checkpoint {
         }
         self.tensors.retain(|id, _| id.layer.is_none());
         self.tensors.append(&mut tensors);
+        if let Some(hidden) = &shape.hidden {
+            self.tensors.iter_mut().for_each(|(id, tensor)| cut_hidden(id.role, hidden.indices(), tensor));
+        }
         if let Some(path) = repaired {
             let stored = self.files.open_safetensors(path)?;
             let by_name: BTreeMap<String, &StoredTensor> =
@@ -129,6 +132,37 @@ impl KeptLayer {
                 _ => {}
             }
         }
+    }
+}
+
+/// Leaves out the hidden dimensions that do not stay: columns of what reads them, rows of what gives them.
+fn cut_hidden(role: Role, kept: &[u32], tensor: &mut CheckpointTensor) {
+    match role {
+        Role::TokenEmbedding
+        | Role::Output
+        | Role::AttentionQuery
+        | Role::AttentionKey
+        | Role::AttentionValue
+        | Role::FfnGate
+        | Role::FfnUp => tensor.keep_columns(kept),
+        Role::OutputNorm
+        | Role::AttentionNorm
+        | Role::AttentionPostNorm
+        | Role::FfnNorm
+        | Role::FfnPostNorm
+        | Role::AttentionOutput
+        | Role::AttentionOutputBias
+        | Role::FfnDown
+        | Role::FfnDownBias => tensor.keep_rows(kept),
+        // of heads and channels
+        Role::RopeFactors
+        | Role::AttentionQueryBias
+        | Role::AttentionKeyBias
+        | Role::AttentionValueBias
+        | Role::AttentionQueryNorm
+        | Role::AttentionKeyNorm
+        | Role::FfnGateBias
+        | Role::FfnUpBias => {}
     }
 }
 

@@ -96,6 +96,7 @@ fn request(arguments: &ShapeArguments) -> ShapeRequest {
         layers,
         heads: arguments.heads,
         ffn: arguments.ffn,
+        hidden: arguments.hidden,
         uneven: arguments.uneven,
         importance: arguments.importance,
         repair: arguments.repair,
@@ -119,6 +120,7 @@ pub(super) fn told(
         uneven_ffn: after.uneven_layer().map_or_else(Vec::new, |_| {
             after.layers.iter().map(|layer| layer.gated().map_or(0, |gated| gated.width)).collect()
         }),
+        hidden: both(|spec| spec.hidden_size),
         parameters: (before.parameter_count(), after.parameter_count()),
         layers_gone: (0..shape.of).filter(|layer| !stays(layer)).collect(),
         importance: importance.to_owned(),

@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! bench-search MODEL --text TEXT --max-size SIZE [--max-size SIZE]... [--plans N] [--seconds S] [--sequences N] [--tokens N]
-//!     [--vocabulary] [--profile NAME] [--cache FOLDER] [--chart FILE.svg] [--compare] [--evaluations N] [--seeds N]
+//!     [--vocabulary] [--profile NAME] [--space FILE] [--cache FOLDER] [--chart FILE.svg] [--compare] [--evaluations N] [--seeds N]
 //! ```
 //!
 //! Plans differ in types and shape; with `--vocabulary` also in the tokens that they keep, by their use in the text, and with `--profile` in how they
-//! keep keys and values.
+//! keep keys and values. `--space` says what is offered, as for `secateur search`.
 //!
 //! Without `--compare`, random plans within the first size, near the best predicted one and far from it, are predicted and then measured until all of
 //! them or the seconds are through: a row each in Markdown, then the rank correlation, and a drawing. With it, each way to find a plan has the same
@@ -53,6 +53,7 @@ struct Arguments {
     tokens: usize,
     vocabulary: bool,
     profile: Option<String>,
+    offer: Offer,
     cache: Option<PathBuf>,
     compare: bool,
     evaluations: usize,
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
 fn arguments() -> Result<Arguments, Failure> {
     let (mut model, mut text, mut cache, mut sizes, mut compare) = (None, None, None, Vec::new(), false);
     let (mut sequences, mut chart, mut vocabulary, mut profile) = (None, None, false, None);
+    let mut offer = Offer::default();
     let (mut plans, mut seconds, mut tokens, mut evaluations, mut seeds) = (60, 600, 24_576, 40, 3);
     let mut typed = std::env::args().skip(1);
     while let Some(argument) = typed.next() {
@@ -86,6 +88,7 @@ fn arguments() -> Result<Arguments, Failure> {
             "--tokens" => tokens = value()?.parse()?,
             "--vocabulary" => vocabulary = true,
             "--profile" => profile = Some(value()?),
+            "--space" => offer = serde_saphyr::from_str(&std::fs::read_to_string(value()?)?)?,
             "--cache" => cache = Some(PathBuf::from(value()?)),
             "--compare" => compare = true,
             "--evaluations" => evaluations = value()?.parse()?,
@@ -107,6 +110,7 @@ fn arguments() -> Result<Arguments, Failure> {
         tokens,
         vocabulary,
         profile,
+        offer,
         cache,
         compare,
         evaluations,
@@ -134,7 +138,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let statistics = calibrate(&whole, &seen, &Place::Cache(cache.to_owned()), &Silent)?.statistics;
     let needed: &[Text] = if arguments.vocabulary { &texts } else { &[] };
-    let stages = Stages { shape: Some(Care::Usual), vocabulary: needed, offer: &Offer::default() };
+    let stages = Stages { shape: Some(Care::Usual), vocabulary: needed, offer: &arguments.offer };
     let devices = arguments.profile.iter().map(|name| device(name)).collect::<Result<Vec<_>, Failure>>()?;
     let knowledge = Knowledge::of(&whole, &statistics, 0, stages.channels(&whole.spec)?, &Silent)?;
     let intent = Intent { asked: Vec::new(), rounding: Rounding::Full, calibration: None };
