@@ -137,19 +137,21 @@ mod tests {
     fn each_importance_sees_what_it_is_about() {
         // three dimensions: a large constant, one that varies, and one that the second tells
         let second = [4.0, 0.0, 0.0, 0.0, 1.0, 0.99, 0.0, 0.99, 1.0];
-        let triangle = [4.0, 0.0, 1.0, 0.0, 0.99, 1.0];
+        let triangle = [4.0, 0.0, 0.0, 1.0, 0.99, 1.0];
         let moments = InputMoments::new(10, triangle.to_vec(), vec![2.0, 0.0, 0.0]);
         assert_eq!(moments.second(), second);
-        let (read, added) = ([1.0, 1.0, 1.5], [0.0, 3.0, 0.0]);
-        let least = |importance| {
+        let added = [0.0, 3.0, 0.0];
+        let least = |importance, read: [f64; 3]| {
             let shares = shares(&read, &added, &moments, importance).unwrap();
             (0..3).min_by(|&a, &b| shares[a].total_cmp(&shares[b])).unwrap()
         };
-        assert_eq!(least(Importance::Magnitude), 0);
-        assert_eq!(least(Importance::Activation), 1);
-        assert_eq!(least(Importance::Flap), 0);
-        assert_eq!(least(Importance::Obs), 1);
-        let shares = shares(&read, &added, &moments, Importance::Activation).unwrap();
+        assert_eq!(least(Importance::Magnitude, [1.0, 1.0, 1.5]), 0);
+        assert_eq!(least(Importance::Activation, [1.0, 1.0, 1.5]), 1);
+        assert_eq!(least(Importance::Flap, [1.0, 1.0, 1.5]), 0);
+        // that it gives least says nothing where another can be told from its neighbour
+        assert_eq!(least(Importance::Activation, [0.2, 1.0, 1.5]), 0);
+        assert_eq!(least(Importance::Obs, [0.2, 1.0, 1.5]), 1);
+        let shares = shares(&[1.0, 1.0, 1.5], &added, &moments, Importance::Activation).unwrap();
         assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-12, "{shares:?}");
     }
 }
