@@ -31,7 +31,7 @@ impl Cache {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Tried {
-    /// The version of this record: 1.
+    /// The version of this record: 2.
     schema: u32,
     /// Of the statistics.
     of: String,
@@ -65,7 +65,7 @@ fn losses(
     let path = statistics.folder().join("caches.json");
     let of = statistics.fingerprint();
     let kept: Option<Tried> = read_kept(&path);
-    if let Some(tried) = kept.filter(|tried| tried.schema == 1 && tried.of == of && tried.caches == offered) {
+    if let Some(tried) = kept.filter(|tried| tried.schema == 2 && tried.of == of && tried.caches == offered) {
         return Ok(tried.losses);
     }
     let first = sequences[..TRIED_ON.min(sequences.len())].to_vec();
@@ -75,6 +75,6 @@ fn losses(
         let divergences = yardstick.divergences(whole, Some(cache), 0..yardstick.len(), progress)?;
         losses.push(divergences.iter().sum::<f64>() / divergences.len().max(1) as f64);
     }
-    keep(&path, &Tried { schema: 1, of, caches: offered.to_vec(), losses: losses.clone() })?;
+    keep(&path, &Tried { schema: 2, of, caches: offered.to_vec(), losses: losses.clone() })?;
     Ok(losses)
 }

@@ -315,7 +315,7 @@ impl<'a> Plans<'a> {
     }
 }
 
-/// What plans are measured on: passages that nothing is solved on, as a shape loses a third of what it costs elsewhere on those that it was repaired
+/// What plans are measured on: passages that nothing is solved on, as a shape loses a third of what it loses elsewhere on those that it was repaired
 /// on; of a text that is too short for that, passages from all over it.
 fn passages(statistics: &Statistics) -> Vec<Vec<u32>> {
     let judging: Vec<&[u32]> = statistics.judging().collect();

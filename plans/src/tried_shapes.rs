@@ -18,7 +18,7 @@ use crate::yardstick::Yardstick;
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TriedShapes {
-    /// The version of this record: 5.
+    /// The version of this record: 6.
     schema: u32,
     /// Of the statistics.
     calibration: String,
@@ -46,7 +46,7 @@ impl TriedShapes {
         let kept: Option<Self> = read_kept(&path);
         let seed = knowledge.seed;
         let is_same = |tried: &Self| {
-            tried.schema == 5
+            tried.schema == 6
                 && tried.calibration == calibration
                 && tried.seed == seed
                 && tried.offered == offered
@@ -64,7 +64,7 @@ impl TriedShapes {
             losses.push(divergences.iter().sum::<f64>() / divergences.len().max(1) as f64);
             progress.advance(1);
         }
-        let tried = Self { schema: 5, calibration, seed, offered, plans, losses };
+        let tried = Self { schema: 6, calibration, seed, offered, plans, losses };
         keep(&path, &tried)?;
         Ok(tried)
     }

@@ -29,7 +29,7 @@ pub(crate) struct Vocabulary {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Tried {
-    /// The version of this record: 2.
+    /// The version of this record: 3.
     schema: u32,
     /// Of the statistics, and of the tokens that each vocabulary keeps.
     of: [String; 2],
@@ -120,7 +120,7 @@ fn losses(
     let kept_tokens: Vec<Vec<u32>> = smaller.iter().map(|smaller| smaller.kept.clone()).collect();
     let of = [statistics.fingerprint(), sequences_fingerprint(&kept_tokens)];
     let kept: Option<Tried> = read_kept(&path);
-    if let Some(tried) = kept.filter(|tried| tried.schema == 2 && tried.of == of) {
+    if let Some(tried) = kept.filter(|tried| tried.schema == 3 && tried.of == of) {
         return Ok(tried.losses);
     }
     progress.begin("trying vocabularies", smaller.len() as u64 + 1);
@@ -137,7 +137,7 @@ fn losses(
         losses.push(((after - before) / tokens.max(1) as f64).max(0.0));
         progress.advance(1);
     }
-    keep(&path, &Tried { schema: 2, of, losses: losses.clone() })?;
+    keep(&path, &Tried { schema: 3, of, losses: losses.clone() })?;
     Ok(losses)
 }
 
