@@ -122,3 +122,23 @@ pub fn check(verdict: &Verdict, reason: &str) -> Check {
         reason: reason.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use secateur_model::stored::FileBytes;
+    use secateur_model::{Checkpoint, demo};
+    use secateur_profiles::library;
+
+    use super::*;
+
+    #[test]
+    fn a_source_keeps_keys_and_values_as_usual_beside_a_smaller_cache() {
+        let demo = Checkpoint::from_gguf_bytes(demo::NAME, FileBytes::Static(demo::GGUF)).unwrap();
+        let workload = Workload::new(&demo.spec, &[], 1_000_000);
+        let profile = library::find("raspberry-pi-5-8gb").unwrap();
+        let usual = Asked::new(&profile, demo.spec.context_length).unwrap();
+        let told = usual.with_cache(Some(CacheType::Q4_0)).report(&workload, &workload);
+        assert_eq!(told.before.memory, usual.estimate(&workload).memory.total() as u64);
+        assert!(told.after.memory < told.before.memory);
+    }
+}
