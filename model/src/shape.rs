@@ -148,7 +148,7 @@ impl ShapePlan {
             Some(kept) => kept.len(),
         };
         let layers = layers.collect::<Result<_, _>>()?;
-        let mut smaller = ModelSpec { layers, hidden_size, ..spec.clone() };
+        let mut smaller = ModelSpec { hidden_size, layers, ..spec.clone() };
         if let Some(family) = spec.family.table().uneven.filter(|_| smaller.uneven_layer().is_some()) {
             smaller.family = family;
         }
