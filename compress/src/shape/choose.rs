@@ -12,6 +12,7 @@ use super::layers::{drop_by_divergence, drop_by_influence};
 use super::obs::DropOrder;
 use super::orders::{ChannelOrder, most_gone, uneven};
 use super::request::{Layers, ShapeRequest};
+use super::squares::row_squares;
 use super::uneven::STEP;
 use crate::CompressError;
 use crate::forward::Site;
@@ -238,13 +239,8 @@ impl InLayer<'_> {
         Ok(self.checkpoint.tensor(TensorId::in_layer(self.layer, role))?.read_all()?)
     }
 
-    /// Squared weights of each row of a matrix that reads the hidden states.
     fn row_squares(&self, role: Role) -> Result<Vec<f32>, CompressError> {
-        let values = self.read(role)?;
-        Ok(values
-            .chunks_exact(self.checkpoint.spec.hidden_size)
-            .map(|row| row.iter().map(|value| value * value).sum())
-            .collect())
+        row_squares(self.checkpoint, TensorId::in_layer(self.layer, role))
     }
 }
 

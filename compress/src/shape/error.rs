@@ -35,6 +35,8 @@ pub enum ShapeRequestError {
     Uneven { importance: &'static str },
     #[error("layer {layer}: {source}")]
     Singular { layer: usize, source: Singular },
+    #[error("output matrix: {source}")]
+    SingularOutput { source: Singular },
     #[error("no stock runtime loads this shape: {reason}")]
     NotPortable { reason: String },
 }

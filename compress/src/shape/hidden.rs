@@ -8,8 +8,8 @@ use super::ShapeRequestError;
 use super::choose::stay;
 use super::importance::Importance;
 use super::obs::{Singular, inverse_diagonal};
+use super::squares::{column_squares, row_squares};
 use crate::CompressError;
-use crate::apply::chunks;
 use crate::forward::Site;
 use crate::progress::Progress;
 use crate::statistics::{InputMoments, Statistics};
@@ -34,10 +34,10 @@ pub(super) fn choose_hidden(
     progress.begin("choosing hidden dimensions", layers.len() as u64 + 1);
     let tied = checkpoint.spec.tied_embeddings;
     let output = TensorId::global(if tied { Role::TokenEmbedding } else { Role::Output });
-    let last = layers.last().map_or(0, |kept| kept.layer);
-    let read = column_squares(checkpoint, &[output])?;
-    let mut worth = shares(&read, &vec![0.0; read.len()], &statistics.output()?, importance)
-        .map_err(|source| ShapeRequestError::Singular { layer: last, source })?;
+    let width = checkpoint.spec.hidden_size;
+    let read = column_squares(checkpoint, &[output], width)?;
+    let mut worth = shares(&read, &vec![0.0; width], &statistics.output()?, importance)
+        .map_err(|source| ShapeRequestError::SingularOutput { source })?;
     progress.advance(1);
 
     let of_layer = |kept: &KeptLayer| {
@@ -49,7 +49,7 @@ pub(super) fn choose_hidden(
             let Some(moments) = seen.site(site) else { continue };
             let readers: Vec<TensorId> = site.roles().iter().map(|&role| in_layer(role)).collect();
             let (read, added) =
-                (column_squares(checkpoint, &readers)?, row_squares(checkpoint, in_layer(adds))?);
+                (column_squares(checkpoint, &readers, width)?, row_squares(checkpoint, in_layer(adds))?);
             let shares = shares(&read, &added, moments, importance);
             of_sites
                 .push(shares.map_err(|source| ShapeRequestError::Singular { layer: kept.layer, source })?);
@@ -71,14 +71,16 @@ pub(super) fn choose_hidden(
 /// of each dimension, `added` those of the matrix that adds to it.
 fn shares(
     read: &[f64],
-    added: &[f64],
+    added: &[f32],
     moments: &InputMoments,
     importance: Importance,
 ) -> Result<Vec<f64>, Singular> {
     let squares = moments.diagonal();
     let given: Vec<f64> = read.iter().zip(&squares).map(|(read, &x)| read * f64::from(x)).collect();
     let lost: Vec<f64> = match importance {
-        Importance::Magnitude => read.iter().zip(added).map(|(read, added)| read + added).collect(),
+        Importance::Magnitude => {
+            read.iter().zip(added).map(|(read, &added)| read + f64::from(added)).collect()
+        }
         Importance::Activation | Importance::Taylor => given.clone(),
         Importance::Flap => {
             let means = moments.mean().iter().map(|&mean| f64::from(mean).powi(2));
@@ -93,40 +95,6 @@ fn shares(
     let all = if importance == Importance::Magnitude { &lost } else { &given };
     let total = all.iter().sum::<f64>().max(f64::MIN_POSITIVE);
     Ok(lost.iter().map(|lost| lost / total).collect())
-}
-
-/// Squared weights of each column over matrices of the same width, `[width]`.
-fn column_squares(checkpoint: &Checkpoint, ids: &[TensorId]) -> Result<Vec<f64>, CompressError> {
-    let mut squares = vec![0.0; checkpoint.spec.hidden_size];
-    for_each_row(checkpoint, ids, |row| {
-        squares.iter_mut().zip(row).for_each(|(square, &value)| *square += f64::from(value).powi(2));
-    })?;
-    Ok(squares)
-}
-
-/// Squared weights of each row, `[out_features]`.
-fn row_squares(checkpoint: &Checkpoint, id: TensorId) -> Result<Vec<f64>, CompressError> {
-    let mut squares = Vec::new();
-    for_each_row(checkpoint, &[id], |row| {
-        squares.push(row.iter().map(|&value| f64::from(value).powi(2)).sum());
-    })?;
-    Ok(squares)
-}
-
-fn for_each_row(
-    checkpoint: &Checkpoint,
-    ids: &[TensorId],
-    mut see: impl FnMut(&[f32]),
-) -> Result<(), CompressError> {
-    for &id in ids {
-        let rows = checkpoint.tensor(id)?;
-        for chunk in chunks(&rows) {
-            let mut values = vec![0.0; chunk.len() * rows.row_len()];
-            rows.read(chunk, &mut values)?;
-            values.chunks_exact(rows.row_len()).for_each(&mut see);
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

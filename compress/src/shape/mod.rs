@@ -17,6 +17,7 @@ mod portable;
 mod repair;
 mod repaired_file;
 mod request;
+mod squares;
 mod uneven;
 
 pub(crate) use choose::channel_order;
