@@ -13,6 +13,7 @@ mod finals;
 mod measure;
 mod moments;
 mod offer;
+mod passages;
 mod plans;
 mod predict;
 mod rounded;

@@ -19,18 +19,13 @@ use crate::costs::{Device, Limits};
 use crate::describe::{Description, types_in_words};
 use crate::error::PlansError;
 use crate::offer::Offer;
+use crate::passages::passages;
 use crate::predict::Predictor;
 use crate::rounded::RoundedMatrices;
 use crate::shapes::Shapes;
 use crate::space::{CACHE, Choices, MATRICES, SHAPE, VOCABULARY};
 use crate::vocabularies::Vocabularies;
 use crate::yardstick::{Room, Scored, Yardstick};
-
-/// Sequences that plans are measured on, at most and if there are enough at least, and tokens of each: shorter than those of calibration, since what
-/// matters is how many places of the text are seen in a time.
-const SEQUENCES: usize = 16;
-const FEW_SEQUENCES: usize = 4;
-const SEQUENCE_TOKENS: usize = 256;
 
 /// Sequences that shapes are tried on before one is repaired.
 const TRIED_ON: usize = 2;
@@ -313,25 +308,6 @@ impl<'a> Plans<'a> {
     fn choices_of(&self, genome: &Genome) -> BTreeMap<TensorId, Choice> {
         self.choices.of_plan(&self.bodies.of(genome).spec, genome)
     }
-}
-
-/// What plans are measured on: passages that nothing is solved on, as a shape loses a third of what it loses elsewhere on those that it was repaired
-/// on; of a text that is too short for that, passages from all over it.
-fn passages(statistics: &Statistics) -> Vec<Vec<u32>> {
-    let judging: Vec<&[u32]> = statistics.judging().collect();
-    let longest = judging.iter().map(|sequence| sequence.len()).max().unwrap_or_default();
-    // first the beginnings of all, so that few passages are of many places
-    let starts = (0..longest).step_by(SEQUENCE_TOKENS);
-    let at = |start: usize| judging.iter().filter_map(move |sequence| sequence.get(start..));
-    let long = |rest: &&[u32]| rest.len() >= SEQUENCE_TOKENS;
-    let passages = starts.flat_map(at).filter(long).map(|rest| rest[..SEQUENCE_TOKENS].to_vec());
-    let passages: Vec<Vec<u32>> = passages.take(SEQUENCES).collect();
-    if passages.len() >= FEW_SEQUENCES {
-        return passages;
-    }
-    let mut passages = statistics.spread(SEQUENCES);
-    passages.iter_mut().for_each(|passage| passage.truncate(SEQUENCE_TOKENS));
-    passages
 }
 
 /// Options from the smallest to the largest, so that neighbouring levels are neighbouring sizes.

@@ -4,7 +4,7 @@ use secateur_model::Checkpoint;
 
 use crate::CompressError;
 use crate::forward::{ForwardError, Hidden, Site, StagedLayer};
-use crate::solve::{Averages, HELD_OUT_STEP, Sums, Wanted};
+use crate::solve::{Averages, Sums, Wanted, judges};
 
 /// Sums over the inputs of a site, of texts to fit on and of texts to choose on.
 ///
@@ -43,7 +43,7 @@ impl SiteSums {
         let ends_part = self.site.ends_part();
         let outputs = if ends_part { checkpoint.spec.hidden_size } else { width };
         let parts = self.parts.get_or_insert_with(|| std::array::from_fn(|_| Sums::new(outputs, width)));
-        let sums = &mut parts[usize::from(text % HELD_OUT_STEP == HELD_OUT_STEP - 1)];
+        let sums = &mut parts[usize::from(judges(text))];
         let added = if ends_part {
             let wanted = Wanted::of(checkpoint, parent, self.site, of_parent, after, before, None)?;
             let (inputs, wanted) = wanted.weighted(of_child);

@@ -11,7 +11,7 @@ use super::repaired_file::RepairedFile;
 use crate::CompressError;
 use crate::forward::{Forward, ForwardError, Hidden, Residency, Site, StagedLayer, StagedModel};
 use crate::progress::Progress;
-use crate::solve::{HELD_OUT_STEP, Sums, Wanted, columns, solve};
+use crate::solve::{Sums, Wanted, columns, judges, solve};
 use crate::statistics::Statistics;
 
 /// The tensors that are solved anew, in the order in which they are: all output projections from the first on whose input or whose layer's input differs
@@ -214,7 +214,8 @@ impl Sequence<'_> {
             }
             let id = TensorId::in_layer(new, part.role);
             let is_wanted = self.wanted.contains(&id);
-            let mut sums = self.sums(id)?;
+            let rows = self.smaller.tensor(id)?;
+            let mut sums = sums(rows.rows(), rows.row_len());
             let mut inputs = Vec::with_capacity(streams.child.len());
             for (text, (of_parent, of_child)) in streams.parent.iter_mut().zip(&streams.child).enumerate() {
                 progress.check()?;
@@ -225,13 +226,13 @@ impl Sequence<'_> {
                     let wanted =
                         Wanted::of(model, parent, part.last, &read_by_parent, of_parent, of_child, kept)?;
                     let (inputs, wanted) = wanted.weighted(&input);
-                    let sums = &mut sums[usize::from(text % HELD_OUT_STEP == HELD_OUT_STEP - 1)];
+                    let sums = &mut sums[usize::from(judges(text))];
                     sums.add(&inputs, &wanted).map_err(ForwardError::from)?;
                 }
                 inputs.push(input);
             }
             if is_wanted {
-                let before = self.smaller.tensor(id)?.read_all()?;
+                let before = rows.read_all()?;
                 let weights = fitted(sums, &before)?.unwrap_or(before);
                 self.file.put(id, &weights)?;
                 child.replace(part.last, weights)?;
@@ -259,14 +260,14 @@ impl Sequence<'_> {
             ids.iter().map(|&id| self.smaller.tensor(id)?.read_all()).collect::<Result<Vec<_>, _>>()?;
         let width = self.smaller.spec.hidden_size;
         let mut weights = matrices.concat();
-        let mut sums = [Sums::new(weights.len() / width, width), Sums::new(weights.len() / width, width)];
+        let mut sums = sums(weights.len() / width, width);
         for (text, (of_parent, of_child)) in streams.parent.iter().zip(&streams.child).enumerate() {
             progress.check()?;
             let mut wanted = read.output(part.first, read.input(part.first, of_parent, Vec::new())?)?;
             let input = child.input(part.first, of_child, Vec::new())?;
             let given = child.output(part.first, input.clone())?;
             wanted.iter_mut().zip(given).for_each(|(wanted, given)| *wanted -= given);
-            let sums = &mut sums[usize::from(text % HELD_OUT_STEP == HELD_OUT_STEP - 1)];
+            let sums = &mut sums[usize::from(judges(text))];
             sums.add(&input, &wanted).map_err(ForwardError::from)?;
         }
         // what is missing is solved for, so that biases stay as they are
@@ -281,13 +282,11 @@ impl Sequence<'_> {
         }
         Ok(child.replace(part.first, weights)?)
     }
+}
 
-    /// Sums for fitting, and for judging.
-    fn sums(&self, id: TensorId) -> Result<[Sums; 2], CompressError> {
-        let rows = self.smaller.tensor(id)?;
-        let sums = Sums::new(rows.rows(), rows.row_len());
-        Ok([sums.clone(), sums])
-    }
+/// Sums for fitting, and for judging, a matrix `[outputs, width]`.
+fn sums(outputs: usize, width: usize) -> [Sums; 2] {
+    std::array::from_fn(|_| Sums::new(outputs, width))
 }
 
 /// The weights that fit best what is summed for fitting and for judging; nothing if nothing was.

@@ -9,7 +9,7 @@ use super::store::{Files, Subject};
 use super::{InputMoments, StatisticsError, fingerprint};
 use crate::forward::Site;
 use crate::progress::Progress;
-use crate::solve::HELD_OUT_STEP;
+use crate::solve::judges;
 
 /// What was seen while the calibration text passed a model. It lies on disk; each call reads one layer.
 #[derive(Debug, Clone)]
@@ -110,8 +110,8 @@ impl Statistics {
 
     /// The sequences that no matrix is solved on: they judge what is solved on the others.
     pub fn judging(&self) -> impl Iterator<Item = &[u32]> {
-        let judging = self.sequences().iter().skip(HELD_OUT_STEP - 1).step_by(HELD_OUT_STEP);
-        judging.map(Vec::as_slice)
+        let judging = self.sequences().iter().enumerate().filter(|(index, _)| judges(*index));
+        judging.map(|(_, sequence)| sequence.as_slice())
     }
 
     /// Up to about `tokens` tokens of whole sequences, at least one, from all over the text.
