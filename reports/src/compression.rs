@@ -306,8 +306,10 @@ impl SmallerVocabulary {
                 units::percent(self.embedding_share_before)
             ),
             format!(
-                "{} of {} lines have kept tokens only and are tokenized as before",
-                self.lines_of_kept_tokens, self.lines
+                "{} of {} lines have kept tokens only and are tokenized as before{}",
+                self.lines_of_kept_tokens,
+                self.lines,
+                if self.tokens_added == 0 { "" } else { ", but for new ones" }
             ),
         ];
         for text in &self.texts {

@@ -128,6 +128,7 @@ fn new_tokens_are_as_likely_as_what_they_are_made_of() {
     let (whole, folder) = (whole.join("model.gguf"), larger.clone());
     let ran = f16(whole.as_ref(), &options, &larger);
     assert!(ran.stderr.contains("16382 of 49152 tokens stay, 2 new ones"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("are tokenized as before, but for new ones"), "{}", ran.stderr);
     let plan: Plan = serde_saphyr::from_str(&fs::read_to_string(folder.join("plan.yaml")).unwrap()).unwrap();
     let vocabulary = plan.vocabulary.unwrap();
     assert_eq!(vocabulary.added, [" myocardial infarction", "Secateur"]);

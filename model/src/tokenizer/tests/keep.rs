@@ -295,7 +295,13 @@ fn required_are_what_is_named_and_not_spare() {
 
 #[test]
 fn added_tokens_come_last_and_are_found_whole() {
-    let tokenizer = byte_pair();
+    let mut tokenizer = byte_pair();
+    let note: (String, MetadataValue) = ("tokenizer.ggml.note".to_owned(), "kept".into());
+    tokenizer.other_metadata = vec![
+        ("tokenizer.ggml.ages".to_owned(), (0..BYTE_PAIR as u32).collect::<Vec<_>>().into()),
+        note.clone(),
+        ("tokenizer.huggingface.json".to_owned(), "{}".into()),
+    ];
     let larger = tokenizer.with_user_defined(&[" two words", "x"]);
     assert!(matches!(larger.unwrap_err(), TokenizerError::DuplicateToken { second: 428, .. }));
     let larger = tokenizer.with_user_defined(&[" two words"]).unwrap();
@@ -303,4 +309,6 @@ fn added_tokens_come_last_and_are_found_whole() {
     let ids = encoder.encode("a two words", EncodeOptions::default()).unwrap();
     assert_eq!(ids[1..], [427]);
     assert_eq!(larger.decode(&ids, true).unwrap(), "a two words");
+    // what would have to say something of the new token is gone
+    assert_eq!(larger.other_metadata, [note]);
 }
