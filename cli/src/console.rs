@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
@@ -12,12 +12,22 @@ use secateur_reports::schemas::{Failed, Failure};
 use secateur_reports::{Format, Table, document};
 use secateur_search::{Limit, Report};
 use serde::Serialize;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 
 use crate::arguments::{Global, TableFormat};
 use crate::exit::Exit;
 use crate::transfer::Transfer;
 
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+/// Set by Ctrl-C, and by the signal that ends a job; heard from the first look at it on.
+static INTERRUPTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| {
+    let interrupted = Arc::default();
+    for signal in [SIGINT, SIGTERM] {
+        // refused are only signals that no handler may have, and these are none of them
+        let _ = flag::register(signal, Arc::clone(&interrupted));
+    }
+    interrupted
+});
 
 /// Where results, notes and progress go.
 #[derive(Debug)]
@@ -143,11 +153,10 @@ impl Console {
 }
 
 fn hear_interruption() {
-    // a second handler is refused, the first one stays
-    let _ = ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed));
+    LazyLock::force(&INTERRUPTED);
 }
 
-/// True once the user pressed Ctrl-C.
+/// True once the user pressed Ctrl-C, or the job is to end.
 pub fn is_interrupted() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
 }

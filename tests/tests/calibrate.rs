@@ -217,6 +217,8 @@ fn stopped_runs_go_on_and_end_with_the_same_bytes() {
 
     assert_eq!(stopped_after(3, "-INT", &model, &stopped), Some(130));
     assert!(!stopped.join("layer-029.safetensors").exists(), "it was stopped in time");
+    // what ends a job of a pipeline
+    assert_eq!(stopped_after(7, "-TERM", &model, &stopped), Some(130));
     assert_eq!(stopped_after(12, "-KILL", &model, &stopped), None);
     assert!(!stopped.join("output.safetensors").exists(), "it was stopped in time");
     let record = made(&model, &["--tokens", "1024"], &stopped);
