@@ -147,6 +147,7 @@ fn record(plans: &Plans, searched: &Searched) -> SearchRecord {
         alone: alone.iter().map(|alone| alone_row(plans, alone)).collect(),
         front: outcome.front.iter().map(|candidate| row(plans, candidate)).collect(),
         history: outcome.history.iter().map(step).collect(),
+        passages: plans.sequences().len(),
         evaluations: outcome.evaluations,
         // predicted to the byte
         gguf_bytes: chosen.costs[0] as u64,
@@ -178,6 +179,7 @@ pub fn row(plans: &Plans, candidate: &Candidate) -> PlanRow {
         expected: candidate.expected,
         measured: candidate.measured.map(|measured| measured.mean),
         measured_error: candidate.measured.map(|measured| measured.error).filter(|error| error.is_finite()),
+        passages: candidate.measured.map_or(0, |measured| measured.chunks),
         costs: candidate.costs.to_vec(),
     }
 }

@@ -26,6 +26,8 @@ pub struct SearchRecord {
     pub alone: Vec<AloneRow>,
     /// The best plan after each round of measurement.
     pub history: Vec<StepRow>,
+    /// Passages that what is chosen is measured on.
+    pub passages: usize,
     /// Plans that were measured, those on a part of the text counted in part.
     pub evaluations: f64,
     /// Exact bytes of model.gguf by the chosen plan.
@@ -49,6 +51,8 @@ pub struct PlanRow {
     pub measured: Option<f64>,
     /// Its standard error.
     pub measured_error: Option<f64>,
+    /// Passages that it was measured on, those of a text that came first. What lost too much on few of them was not measured on more.
+    pub passages: usize,
     /// In the order of the quantities.
     pub costs: Vec<f64>,
 }
@@ -106,6 +110,7 @@ impl SearchRecord {
         columns.extend([
             Column::new("expected KL", "expected"),
             Column::new("measured KL", "measured"),
+            Column::new("on passages", "passages"),
             Column::new("types", "types"),
         ]);
         let step = self.front.len().div_ceil(SHOWN).max(1);
@@ -129,8 +134,17 @@ impl SearchRecord {
         }
         cells.push(Cell::Number(plan.expected, 4));
         cells.push(plan.measured.map_or_else(|| "".into(), |measured| Cell::Number(measured, 4)));
+        cells.push(self.on_passages(plan).into());
         cells.push(plan.types.as_str().into());
         cells
+    }
+
+    /// `2 of 10`; nothing for what was not measured.
+    fn on_passages(&self, plan: &PlanRow) -> String {
+        match plan.passages {
+            0 => String::new(),
+            passages => format!("{passages} of {}", self.passages),
+        }
     }
 
     /// What people read below the table, a line each.

@@ -122,6 +122,12 @@ fn a_study_answers_again_and_bad_lines_are_left_out() {
     let limits = ["--max-size", "560kB", "--evaluations", "5"];
     let first = search(cache, &limits);
     let lines = fs::read_to_string(study(cache)).unwrap().lines().count();
+    // what is measured tells on how many passages, and what is chosen was measured on all
+    assert_eq!(first["chosen"]["passages"], first["passages"], "{first}");
+    for plan in first["front"].as_array().unwrap() {
+        assert_eq!(plan["measured"].is_null(), plan["passages"] == 0, "{plan}");
+        assert!(plan["passages"].as_u64() <= first["passages"].as_u64(), "{plan}");
+    }
     let again = search(cache, &limits);
     assert_eq!(first["chosen"], again["chosen"]);
     assert_eq!(fs::read_to_string(study(cache)).unwrap().lines().count(), lines, "nothing is measured anew");

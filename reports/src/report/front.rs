@@ -74,7 +74,9 @@ fn dot(axes: &Axes, search: &SearchRecord, plan: &PlanRow, is_chosen: bool) -> M
 /// What a plan is, line by line.
 fn told(search: &SearchRecord, plan: &PlanRow) -> Vec<String> {
     let mut told = vec![plan.shape.clone(), plan.types.clone()];
-    let measured = plan.measured.map(|measured| format!(", measured {measured:.4}")).unwrap_or_default();
+    let measured = plan.measured.map_or_else(String::new, |measured| {
+        format!(", measured {measured:.4} on {} passages of {}", plan.passages, search.passages)
+    });
     told.push(format!("expected to lose {:.4} nats per token{measured}", plan.expected));
     told.extend(search.quantities.iter().zip(&plan.costs).map(|(quantity, &cost)| {
         if quantity.starts_with("microseconds") {
@@ -131,6 +133,7 @@ mod tests {
             expected,
             measured: None,
             measured_error: None,
+            passages: 0,
             costs: vec![bytes, 50_000.0],
         }
     }
@@ -147,6 +150,7 @@ mod tests {
             alone: Vec::new(),
             front,
             history: Vec::new(),
+            passages: 10,
             evaluations: 1.0,
             gguf_bytes: 80_000_000,
             stopped: "the limit was reached".into(),
