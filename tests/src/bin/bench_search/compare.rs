@@ -1,10 +1,11 @@
 //! Several ways to find a plan, given the same.
 
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use secateur_plans::{Limits, Measurer, Plans, Scored};
 use secateur_reports::chart::{Chart, Series};
-use secateur_search::baselines::Baseline;
+use secateur_search::baselines::{Baseline, Compared};
 use secateur_search::{Genome, Limit, Preset, Search, Study};
 
 use crate::{Arguments, Failure, mean, measurer};
@@ -14,20 +15,27 @@ use crate::{Arguments, Failure, mean, measurer};
 enum Way {
     Search,
     Knapsack,
+    Predicted,
     Random,
     OnePlusLambda,
 }
 
 impl Way {
-    const ALL: [Self; 4] = [Self::Search, Self::Knapsack, Self::Random, Self::OnePlusLambda];
+    const ALL: [Self; 5] = [Self::Search, Self::Knapsack, Self::Predicted, Self::Random, Self::OnePlusLambda];
 
     fn name(self) -> &'static str {
         match self {
             Self::Search => "search",
             Self::Knapsack => "types by knapsack alone",
+            Self::Predicted => "best prediction alone",
             Self::Random => "random",
             Self::OnePlusLambda => "(1+λ)",
         }
+    }
+
+    /// Whether it is one plan, whatever the seed and the evaluations.
+    fn measures_once(self) -> bool {
+        matches!(self, Self::Knapsack | Self::Predicted)
     }
 }
 
@@ -47,15 +55,16 @@ pub(crate) fn compare(arguments: &Arguments, plans: &Plans, held_out: &[Vec<u32>
         let mut curves = Vec::new();
         for way in Way::ALL {
             let started = Instant::now();
-            // the knapsack knows no seed
-            let seeds = if matches!(way, Way::Knapsack) { 1 } else { arguments.seeds };
+            let seeds = if way.measures_once() { 1 } else { arguments.seeds };
             let found = (0..seeds)
-                .map(|seed| {
-                    let found = find(way, arguments.evaluations, seed, plans, &searched, bytes)?;
-                    found.ok_or_else(|| format!("{} found nothing", way.name()).into())
-                })
-                .collect::<Result<Vec<Found>, Failure>>()?;
+                .map(|seed| find(way, arguments.evaluations, seed, plans, &searched, bytes).transpose())
+                .collect::<Option<Result<Vec<Found>, Failure>>>()
+                .transpose()?;
             let seconds = started.elapsed().as_secs_f64();
+            let Some(found) = found else {
+                println!("| {bytes} | {} | nothing fits | | |", way.name());
+                continue;
+            };
             let judged =
                 found.iter().map(|found| mean(&judge, &found.plan)).collect::<Result<Vec<f64>, Failure>>()?;
             let each: Vec<String> = judged.iter().map(|damage| format!("{damage:.4}")).collect();
@@ -67,10 +76,16 @@ pub(crate) fn compare(arguments: &Arguments, plans: &Plans, held_out: &[Vec<u32>
             });
         }
         if let Some(chart) = &arguments.chart {
-            std::fs::write(chart, drawn(bytes, curves).svg())?;
+            std::fs::write(of_size(chart, bytes), drawn(bytes, curves).svg())?;
         }
     }
     Ok(())
+}
+
+/// The file of a size's drawing: `FILE_72MB.svg` for `FILE.svg`.
+fn of_size(chart: &Path, bytes: u64) -> PathBuf {
+    let stem = chart.file_stem().unwrap_or_default().to_string_lossy();
+    chart.with_file_name(format!("{stem}_{}MB.svg", bytes as f64 / 1e6))
 }
 
 /// Mean over seeds of what the best plan loses after so many evaluations, in thousandths of a nat, from where each seed has one.
@@ -114,6 +129,7 @@ fn find(
     let search = Search::new(plans.space(), plans.predictor(), budgets, Preset::Balanced.settings(seed))?
         .limited(Limit::Evaluations(evaluations));
     let baseline = match way {
+        Way::Predicted => Baseline::Seed,
         Way::Random => Baseline::Random,
         Way::OnePlusLambda => Baseline::OnePlusLambda,
         Way::Search => {
@@ -125,10 +141,19 @@ fn find(
         Way::Knapsack => {
             let Some(plan) = by_types else { return Ok(None) };
             let damage = mean(measurer, &plan)?;
-            let history = vec![(1.0, damage), (evaluations as f64, damage)];
-            return Ok(Some(Found { plan, history }));
+            return Ok(Some(Found { plan, history: throughout(damage, evaluations) }));
         }
     };
     let found = baseline.run(&search, measurer)?;
-    Ok(found.map(|found| Found { plan: found.plan, history: found.history }))
+    Ok(found.map(|Compared { plan, mut history, .. }| {
+        if way.measures_once() {
+            history = history.first().map_or_else(Vec::new, |&(_, damage)| throughout(damage, evaluations));
+        }
+        Found { plan, history }
+    }))
+}
+
+/// The curve of a plan that is measured once.
+fn throughout(damage: f64, evaluations: usize) -> Vec<(f64, f64)> {
+    vec![(1.0, damage), (evaluations as f64, damage)]
 }
