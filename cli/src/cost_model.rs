@@ -6,8 +6,7 @@ use anyhow::Context;
 use secateur_model::gguf::{GgufLayout, Metadata};
 use secateur_model::header_spec::write_spec;
 use secateur_model::hf::config::spec_from_config;
-use secateur_model::plan::TensorPlan;
-use secateur_model::stored::NewTensor;
+use secateur_model::plan::{TensorPlan, new_tensors};
 use secateur_model::types::{TypeChoice, TypeRequest, plan_tensors};
 use secateur_model::{Checkpoint, ModelError, ModelSpec, SpecError, TensorType};
 use secateur_profiles::architecture::Architecture;
@@ -188,14 +187,7 @@ pub fn stored(checkpoint: &Checkpoint) -> anyhow::Result<Workload> {
 fn file_bytes(spec: &ModelSpec, tensors: &[TensorPlan]) -> anyhow::Result<u64> {
     let mut metadata = Metadata::new();
     write_spec(spec, &mut metadata);
-    let new: Vec<NewTensor> = tensors
-        .iter()
-        .map(|tensor| NewTensor {
-            name: tensor.name.clone(),
-            shape: tensor.shape.clone(),
-            tensor_type: tensor.to,
-        })
-        .collect();
-    let layout = GgufLayout::new(&metadata, &new).context("the model cannot be laid out as GGUF")?;
+    let layout =
+        GgufLayout::new(&metadata, &new_tensors(tensors)).context("the model cannot be laid out as GGUF")?;
     Ok(layout.file_bytes())
 }

@@ -7,13 +7,12 @@ use rayon::prelude::*;
 use secateur_model::atomic_file::AtomicFile;
 use secateur_model::family::RowOrder;
 use secateur_model::gguf::GgufLayout;
-use secateur_model::plan::{Plan, TensorPlan};
+use secateur_model::plan::{Plan, TensorPlan, new_tensors};
 use secateur_model::tensor_rows::TensorRows;
 use secateur_model::{Checkpoint, ModelError};
 
 use crate::CompressError;
 use crate::metadata::artifact_metadata;
-use crate::planning::new_tensors;
 use crate::progress::Progress;
 use crate::rounding::{Part, RoundedMatrices, RoundedStore, matrices_of};
 use secateur_quantize::quantize_tensor;
@@ -36,15 +35,20 @@ pub fn write_gguf(
     progress: &dyn Progress,
 ) -> Result<(), CompressError> {
     let metadata = artifact_metadata(checkpoint, plan);
-    let layout = GgufLayout::new(&metadata, &new_tensors(plan))?;
+    let layout = GgufLayout::new(&metadata, &new_tensors(&plan.tensors))?;
     let file = AtomicFile::create(path)?;
     let unwritable = |source| CompressError::Write { path: path.to_owned(), source };
     let mut writer = layout.start(file).map_err(unwritable)?;
     let tensor_write = |source| ModelError::TensorWrite { path: path.to_owned(), source };
     let mut ready = Ready::new(checkpoint, rounded);
+    let mut begun = None;
     for tensor in &plan.tensors {
         let rounded = ready.matrix(tensor)?;
-        writer.begin(&tensor.name).map_err(tensor_write)?;
+        // what has a name in common with the tensor before it is written behind it
+        if begun != Some(tensor.name.as_str()) {
+            writer.begin(&tensor.name).map_err(tensor_write)?;
+            begun = Some(&tensor.name);
+        }
         let rows = checkpoint.tensor(tensor.id)?;
         for chunk in chunks(&rows) {
             progress.check()?;

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use secateur_model::gguf::GgufLayout;
-use secateur_model::plan::{HfPlan, Plan, TensorPlan};
-use secateur_model::stored::NewTensor;
+use secateur_model::plan::{HfPlan, Plan, TensorPlan, new_tensors};
 use secateur_model::types::{TypeChoice, TypeRequest, plan_tensors};
 use secateur_model::{Checkpoint, Origin, Rounding, TensorId, TensorType, hf};
 
@@ -113,7 +112,7 @@ fn most(bytes: impl Iterator<Item = (TensorType, u64)>) -> TensorType {
 /// The plan with the exact size of its file.
 fn measured(checkpoint: &Checkpoint, mut plan: Plan) -> Result<Plan, CompressError> {
     let metadata = artifact_metadata(checkpoint, &plan);
-    plan.gguf_bytes = GgufLayout::new(&metadata, &new_tensors(&plan))?.file_bytes();
+    plan.gguf_bytes = GgufLayout::new(&metadata, &new_tensors(&plan.tensors))?.file_bytes();
     Ok(plan)
 }
 
@@ -134,16 +133,4 @@ fn plan_hf(checkpoint: &Checkpoint, request: &TypeRequest, tensors: &[TensorPlan
         Ok(_) => HfPlan::Write(base),
         Err(error) => HfPlan::Leave(error.to_string()),
     }
-}
-
-/// The tensors of a plan as the GGUF writer takes them.
-pub(crate) fn new_tensors(plan: &Plan) -> Vec<NewTensor> {
-    plan.tensors
-        .iter()
-        .map(|tensor| NewTensor {
-            name: tensor.name.clone(),
-            shape: tensor.shape.clone(),
-            tensor_type: tensor.to,
-        })
-        .collect()
 }

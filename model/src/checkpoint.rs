@@ -207,7 +207,8 @@ impl Checkpoint {
         };
         let spec = spec_from_metadata(&metadata, &facts).map_err(described)?;
         let table = spec.family.table();
-        let matched = match_tensors(path, &spec, tensors, |id| table.gguf_name(id), |_| false)?;
+        let matched =
+            match_tensors(path, &spec, tensors, |id| table.gguf_name(id), |id| table.joined(id), |_| false)?;
         let tensors = matched
             .into_iter()
             .map(|(id, stored)| {
@@ -258,7 +259,8 @@ impl Checkpoint {
         // buffers that old checkpoints carry, and the second copy of a tied matrix
         let ignorable =
             |name: &str| name.ends_with(".rotary_emb.inv_freq") || (tied && name == "lm_head.weight");
-        let matched = match_tensors(folder, &spec, tensors, |id| table.hf_name(id), ignorable)?;
+        let matched =
+            match_tensors(folder, &spec, tensors, |id| table.hf_name(id), |id| vec![id], ignorable)?;
         let tensors = matched
             .into_iter()
             .map(|(id, stored)| {
@@ -397,12 +399,13 @@ fn general_keys(metadata: &Metadata) -> Metadata {
     general
 }
 
-/// Gives every tensor of the spec its stored one, by name, and checks shapes.
+/// Gives every tensor of the spec its stored one, by name, and checks shapes; those that are joined in the file, their rows of it.
 fn match_tensors(
     path: &Path,
     spec: &ModelSpec,
     stored: Vec<StoredTensor>,
     name_of: impl Fn(TensorId) -> Option<String>,
+    joined: impl Fn(TensorId) -> Vec<TensorId>,
     ignorable: impl Fn(&str) -> bool,
 ) -> Result<BTreeMap<TensorId, StoredTensor>, ModelError> {
     let mut by_name: HashMap<String, StoredTensor> =
@@ -410,21 +413,38 @@ fn match_tensors(
     let mut matched = BTreeMap::new();
     for id in spec.tensor_ids() {
         let Some(name) = name_of(id) else { continue };
+        if matched.contains_key(&id) {
+            continue;
+        }
         let Some(tensor) = by_name.remove(&name) else {
             return Err(ModelError::MissingTensor { path: path.to_owned(), name });
         };
-        let expected = spec.shape(id).unwrap_or_default();
+        let parts: Vec<(TensorId, Vec<usize>)> =
+            joined(id).into_iter().map(|id| (id, spec.shape(id).unwrap_or_default())).collect();
+        let expected = stacked(&parts);
         if tensor.shape != expected {
             let found = tensor.shape;
             return Err(ModelError::WrongShape { path: path.to_owned(), name, expected, found });
         }
-        matched.insert(id, tensor);
+        let mut first = 0;
+        for (id, shape) in parts {
+            let rows = first..first + shape.first().copied().unwrap_or_default();
+            first = rows.end;
+            matched.insert(id, tensor.rows(rows));
+        }
     }
     by_name.retain(|name, _| !ignorable(name));
     match by_name.into_keys().min() {
         Some(name) => Err(ModelError::SurplusTensor { path: path.to_owned(), name }),
         None => Ok(matched),
     }
+}
+
+/// The shape of tensors one after the other.
+fn stacked(parts: &[(TensorId, Vec<usize>)]) -> Vec<usize> {
+    let rows = parts.iter().filter_map(|(_, shape)| shape.first()).sum();
+    let inner = parts.first().map_or(&[][..], |(_, shape)| shape.get(1..).unwrap_or_default());
+    std::iter::once(rows).chain(inner.iter().copied()).collect()
 }
 
 fn read_vector(files: &TensorFiles, tensor: &StoredTensor) -> Result<Vec<f32>, ModelError> {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::shape::ShapePlan;
+use crate::stored::NewTensor;
 use crate::{CacheType, Kept, Rounding, TensorId, TensorType};
 
 /// What will be done, complete and explicit. Search proposes it, `--dry-run` prints it, `compress` executes it, the
@@ -47,6 +48,18 @@ pub struct Plan {
 /// Hundreds of tensors read best as lines.
 fn one_line_each<S: serde::Serializer>(tensors: &[TensorPlan], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(tensors.iter().map(serde_saphyr::FlowMap))
+}
+
+/// Tensors of a plan as the GGUF writer takes them: those that have a name in common, one after the other, are one.
+pub fn new_tensors(tensors: &[TensorPlan]) -> Vec<NewTensor> {
+    let mut new: Vec<NewTensor> = Vec::with_capacity(tensors.len());
+    for TensorPlan { name, shape, to, .. } in tensors {
+        match new.last_mut() {
+            Some(last) if last.name == *name && last.tensor_type == *to => last.shape[0] += shape[0],
+            _ => new.push(NewTensor { name: name.clone(), shape: shape.clone(), tensor_type: *to }),
+        }
+    }
+    new
 }
 
 /// What will become of the vocabulary.

@@ -149,7 +149,7 @@ impl ShapePlan {
         };
         let layers = layers.collect::<Result<_, _>>()?;
         let mut smaller = ModelSpec { hidden_size, layers, ..spec.clone() };
-        if let Some(family) = spec.family.table().uneven.filter(|_| smaller.uneven_layer().is_some()) {
+        if let Some(family) = spec.uneven_family().filter(|_| smaller.uneven_layer().is_some()) {
             smaller.family = family;
         }
         Ok(smaller)

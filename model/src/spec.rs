@@ -18,6 +18,8 @@ pub enum Family {
     Gemma3,
     /// Llama's layers in sizes of their own.
     Deci,
+    /// Qwen 3's layers in sizes of their own.
+    OpenElm,
 }
 
 /// A decoder as data. Sizes count elements.

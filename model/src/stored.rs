@@ -27,6 +27,21 @@ pub struct StoredTensor {
     pub bytes: u64,
 }
 
+impl StoredTensor {
+    /// Some of its rows, as if they were all that is stored.
+    pub(crate) fn rows(&self, rows: Range<usize>) -> Self {
+        let row_bytes = self.bytes / self.shape[0].max(1) as u64;
+        let mut shape = self.shape.clone();
+        shape[0] = rows.len();
+        Self {
+            shape,
+            offset: self.offset + rows.start as u64 * row_bytes,
+            bytes: rows.len() as u64 * row_bytes,
+            ..self.clone()
+        }
+    }
+}
+
 /// A tensor to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewTensor {

@@ -110,7 +110,7 @@ impl Offer {
         let of_heads = |kept: usize| ShapeRequest { heads: Some(kept), ..nothing.clone() };
         let of_width = |kept: usize| ShapeRequest { ffn: Some(kept), ..nothing.clone() };
         let mut widths = possible(self.ffn.as_ref(), own_widths(), width, of_width, spec)?;
-        let is_usual = care == Care::Usual && spec.family.table().uneven.is_some();
+        let is_usual = care == Care::Usual && spec.uneven_family().is_some();
         let (mut means, mut steps) = (Vec::new(), Vec::new());
         if self.uneven.unwrap_or(is_usual) {
             means.clone_from(&widths);

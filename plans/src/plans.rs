@@ -221,12 +221,17 @@ impl<'a> Plans<'a> {
         for (index, matrix) in self.choices.matrices.iter().enumerate() {
             let rounding = self.subject.intent.rounding;
             let choice = |level: usize| {
-                let (id, choice) = self.choices.choice(body.shape, &body.spec, index, level)?;
-                let left = match damages {
-                    Damages::Measured => 1.0,
-                    Damages::Written => left_by_solving(&body.spec, rounding, id.role, choice.tensor_type),
-                };
-                Some(Choice { damage: left * choice.damage, ..choice })
+                let of_unit = self.choices.choices(body.shape, &body.spec, index, level).into_iter();
+                let counted = of_unit.map(|(id, choice)| {
+                    let left = match damages {
+                        Damages::Measured => 1.0,
+                        Damages::Written => {
+                            left_by_solving(&body.spec, rounding, id.role, choice.tensor_type)
+                        }
+                    };
+                    Choice { damage: left * choice.damage, ..choice }
+                });
+                counted.reduce(|a, b| Choice { bytes: a.bytes + b.bytes, damage: a.damage + b.damage, ..a })
             };
             let choices: Option<Vec<Choice>> = (0..matrix.choices.len()).map(choice).collect();
             if let Some(choices) = choices {

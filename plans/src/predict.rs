@@ -39,14 +39,15 @@ impl Predictor {
             };
             bases.push(caches.iter().map(base).collect());
             let entry = |matrix: usize, level: usize| {
-                let Some((id, choice)) = choices.choice(body.shape, &body.spec, matrix, level) else {
-                    return Vec::new();
-                };
-                let mut entry = vec![choice.damage, choice.bytes as f64];
-                let of_device =
-                    |device: &Device| device.matrix(&body.spec, id, choice.tensor_type, choice.bytes);
-                entry.extend(devices.iter().flat_map(of_device));
-                entry
+                let of_unit = choices.choices(body.shape, &body.spec, matrix, level);
+                let entries = of_unit.into_iter().map(|(id, choice)| {
+                    let mut entry = vec![choice.damage, choice.bytes as f64];
+                    let of_device =
+                        |device: &Device| device.matrix(&body.spec, id, choice.tensor_type, choice.bytes);
+                    entry.extend(devices.iter().flat_map(of_device));
+                    entry
+                });
+                entries.reduce(sum).unwrap_or_default()
             };
             let levels = |matrix: usize| {
                 (0..choices.matrices[matrix].choices.len()).map(|level| entry(matrix, level)).collect()
@@ -73,6 +74,10 @@ impl Predictor {
         }
         sums
     }
+}
+
+fn sum(a: Vec<f64>, b: Vec<f64>) -> Vec<f64> {
+    a.into_iter().zip(b).map(|(a, b)| a + b).collect()
 }
 
 fn prediction(sums: &[f64]) -> Prediction {

@@ -22,6 +22,8 @@ pub(crate) struct Shape {
     pub name: String,
     /// What stays; nothing for the model as it is.
     pub plan: Option<ShapePlan>,
+    /// The sizes it has, with all tokens.
+    pub spec: ModelSpec,
     /// The divergence from the whole model without repair, on few tokens, in nats per token.
     pub loss: f64,
 }
@@ -50,18 +52,18 @@ impl<'a> Shapes<'a> {
     ) -> Result<Self, CompressError> {
         let TriedShapes { plans, losses, .. } =
             TriedShapes::new(whole, statistics, knowledge, offered, yardstick, progress)?;
-        let mut all = vec![as_it_is()];
+        let mut all = vec![as_it_is(whole)];
         for (plan, loss) in plans.into_iter().zip(losses) {
             let shape = |source| secateur_model::ModelError::Shape { path: whole.source.clone(), source };
             let spec = plan.apply(&whole.spec).map_err(shape)?;
-            all.push(Shape { name: in_words(&whole.spec, &spec), plan: Some(plan), loss });
+            all.push(Shape { name: in_words(&whole.spec, &spec), plan: Some(plan), spec, loss });
         }
         Ok(Self::of(whole, statistics, all, cache))
     }
 
     /// The model as it is, alone.
     pub fn of_whole(whole: &'a Checkpoint, statistics: &'a Statistics, cache: &Path) -> Self {
-        Self::of(whole, statistics, vec![as_it_is()], cache)
+        Self::of(whole, statistics, vec![as_it_is(whole)], cache)
     }
 
     fn of(whole: &'a Checkpoint, statistics: &'a Statistics, all: Vec<Shape>, cache: &Path) -> Self {
@@ -107,8 +109,8 @@ impl<'a> Shapes<'a> {
     }
 }
 
-fn as_it_is() -> Shape {
-    Shape { name: "as it is".to_owned(), plan: None, loss: 0.0 }
+fn as_it_is(whole: &Checkpoint) -> Shape {
+    Shape { name: "as it is".to_owned(), plan: None, spec: whole.spec.clone(), loss: 0.0 }
 }
 
 /// What is smaller, in words.

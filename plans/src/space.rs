@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use secateur_compress::allocation::{Choice, MatrixOptions, bytes_in_file};
+use secateur_compress::allocation::{Choice, MatrixOptions, bytes_of_joined};
 use secateur_model::types::fallback;
 use secateur_model::{ModelSpec, TensorId};
 use secateur_search::{Genome, SearchError, Space, Unit};
@@ -21,13 +21,20 @@ pub(crate) const CACHE: usize = 2;
 /// The unit that is the type of the first matrix; the others come after it.
 pub(crate) const MATRICES: usize = 3;
 
+/// A matrix of the whole model, by number, and what it became in a shape.
+struct Decided {
+    matrix: usize,
+    id: TensorId,
+}
+
 /// The choices of a model.
 pub(crate) struct Choices {
     pub space: Space,
-    /// Of the whole model: unit `MATRICES + index` is the type of matrix `index`.
+    /// Of the whole model: unit `MATRICES + index` is the type of matrix `index`. Where a shape's file has it as one with others, the unit of the first
+    /// of these is the type of all.
     pub matrices: Vec<MatrixOptions>,
-    /// Of every shape and matrix, the matrix it became; nothing where its layer is gone.
-    becomes: Vec<Vec<Option<TensorId>>>,
+    /// Of every shape and unit, the matrices whose type it is.
+    decided: Vec<Vec<Vec<Decided>>>,
 }
 
 impl Choices {
@@ -38,10 +45,7 @@ impl Choices {
         caches: usize,
         matrices: Vec<MatrixOptions>,
     ) -> Result<Self, SearchError> {
-        let becomes: Vec<Vec<Option<TensorId>>> = shapes
-            .iter()
-            .map(|shape| matrices.iter().map(|matrix| becomes(shape, matrix.id)).collect())
-            .collect();
+        let decided: Vec<Vec<Vec<Decided>>> = shapes.iter().map(|shape| decided(shape, &matrices)).collect();
         let mut units = vec![
             Unit::new("shape", "shape", shapes.len()),
             Unit::new("vocabulary", "vocabulary", vocabularies),
@@ -54,34 +58,39 @@ impl Choices {
             };
             let kind = format!("type of {:?}", matrix.id.role);
             let mut unit = Unit::new(name, kind, matrix.choices.len());
-            for shape in (0..shapes.len()).filter(|&shape| becomes[shape][index].is_none()) {
+            for shape in (0..shapes.len()).filter(|&shape| decided[shape][index].is_empty()) {
                 unit = unit.silent_when(SHAPE, shape);
             }
             units.push(unit);
         }
-        Ok(Self { space: Space::new(units)?, matrices, becomes })
+        Ok(Self { space: Space::new(units)?, matrices, decided })
     }
 
-    /// What a matrix is in a model of a shape, whose sizes are `spec`, when its unit is at a level: its type there, its bytes, and its share of the
-    /// damage. Nothing where its layer is gone.
-    pub fn choice(
+    /// What the matrices are whose type a unit is, in a model of a shape, whose sizes are `spec`, when the unit is at a level: the type, their bytes, and
+    /// their shares of the damage. None where their layer is gone, or where another unit is their type.
+    pub fn choices(
         &self,
         shape: usize,
         spec: &ModelSpec,
-        matrix: usize,
+        unit: usize,
         level: usize,
-    ) -> Option<(TensorId, Choice)> {
-        let id = self.becomes[shape][matrix]?;
-        let options = &self.matrices[matrix].choices;
-        let chosen = options[level];
-        let dimensions = spec.shape(id)?;
-        let (&row_len, rows) = (dimensions.last()?, dimensions[0]);
+    ) -> Vec<(TensorId, Choice)> {
+        let decided = &self.decided[shape][unit];
+        let shapes: Vec<Vec<usize>> = decided.iter().filter_map(|one| spec.shape(one.id)).collect();
+        let rows: Vec<usize> = shapes.iter().map(|shape| shape[0]).collect();
+        let Some(&row_len) = shapes.first().and_then(|shape| shape.last()) else { return Vec::new() };
+        let chosen = self.matrices[unit].choices[level];
         // a narrower row may not fill the blocks of the type
         let tensor_type = fallback(chosen.tensor_type, row_len);
-        let as_chosen = options.iter().find(|option| option.tensor_type == tensor_type);
-        let bytes = bytes_in_file(tensor_type, rows, row_len)?;
-        let damage = as_chosen.map_or(chosen.damage, |option| option.damage);
-        Some((id, Choice { tensor_type, bytes, damage }))
+        // what falls back is legal
+        let bytes = bytes_of_joined(tensor_type, &rows, row_len).unwrap_or_default();
+        let choice = |(one, bytes): (&Decided, u64)| {
+            let options = &self.matrices[one.matrix].choices;
+            let as_chosen = options.iter().find(|option| option.tensor_type == tensor_type);
+            let damage = as_chosen.map_or(chosen.damage, |option| option.damage);
+            (one.id, Choice { tensor_type, bytes, damage })
+        };
+        decided.iter().zip(bytes).map(choice).collect()
     }
 
     /// What each matrix of a plan is, whose sizes are `spec`.
@@ -100,10 +109,27 @@ impl Choices {
         shape: usize,
         level: impl Fn(usize) -> usize,
     ) -> BTreeMap<TensorId, Choice> {
-        (0..self.matrices.len())
-            .filter_map(|matrix| self.choice(shape, spec, matrix, level(matrix)))
-            .collect()
+        (0..self.matrices.len()).flat_map(|unit| self.choices(shape, spec, unit, level(unit))).collect()
     }
+}
+
+/// Of each unit, the matrices whose type it is in a shape: its own, if that is there, and those that are one with it in the file.
+fn decided(shape: &Shape, matrices: &[MatrixOptions]) -> Vec<Vec<Decided>> {
+    let table = shape.spec.family.table();
+    let there: BTreeMap<TensorId, usize> = matrices
+        .iter()
+        .enumerate()
+        .filter_map(|(matrix, options)| Some((becomes(shape, options.id)?, matrix)))
+        .collect();
+    let of_unit = |options: &MatrixOptions| -> Vec<Decided> {
+        let Some(id) = becomes(shape, options.id) else { return Vec::new() };
+        let joined = table.joined(id);
+        if joined[0] != id {
+            return Vec::new();
+        }
+        joined.into_iter().filter_map(|id| Some(Decided { matrix: *there.get(&id)?, id })).collect()
+    };
+    matrices.iter().map(of_unit).collect()
 }
 
 /// The matrix of the smaller model that a matrix of the whole one becomes.

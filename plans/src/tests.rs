@@ -141,7 +141,8 @@ fn matrices_are_silent_and_weigh_nothing_where_their_layer_is_gone() {
         let layers = (0..of).filter(|&layer| layer != gone).map(KeptLayer::whole).collect();
         let shorter = ShapePlan { of, layers, hidden: None, repair };
         let spec = shorter.apply(&whole.spec).unwrap();
-        let shape = Shape { name: "shorter".to_owned(), plan: Some(shorter.clone()), loss: 0.1 };
+        let (name, plan) = ("shorter".to_owned(), Some(shorter.clone()));
+        let shape = Shape { name, plan, spec: spec.clone(), loss: 0.1 };
         let shapes = [plans.shapes.all[0].clone(), shape];
         let choices = Choices::new(&shapes, 1, 1, plans.choices.matrices.clone()).unwrap();
         let genome = choices.space.random(&mut SmallRng::seed_from_u64(3));

@@ -270,7 +270,7 @@ impl SmallerShape {
         let (before, after) = self.ffn;
         if let (Some(least), Some(most)) = (self.uneven_ffn.iter().min(), self.uneven_ffn.iter().max()) {
             words.push(format!(
-                "{least} to {most} of {before} channels (architecture deci in llama.cpp, no transformers)"
+                "{least} to {most} of {before} channels (under another architecture in llama.cpp, not in transformers)"
             ));
         } else if before != after {
             words.push(format!("{after} of {before} channels"));

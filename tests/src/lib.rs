@@ -7,6 +7,7 @@ pub mod ggml;
 pub mod hub_client;
 pub mod hub_server;
 pub mod judge;
+pub mod qwen3;
 pub mod random;
 pub mod schemas;
 pub mod spearman;

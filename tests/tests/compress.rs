@@ -13,6 +13,7 @@ use secateur_model::{Checkpoint, TensorType};
 use secateur_tests::binary::{compress, run};
 use secateur_tests::fixtures::{GEMMA, SMOLLM2, fixture};
 use secateur_tests::judge::{self, Prompt, Quantize};
+use secateur_tests::qwen3::write_qwen3;
 
 const PROMPTS: [&str; 20] = [
     "The capital of France is",
@@ -156,6 +157,20 @@ fn mixes_choose_the_types_that_llama_quantize_chooses() {
         let file_type = mix.name().to_uppercase();
         judge::quantize(&source, &theirs, Quantize { file_type: &file_type, ..Quantize::default() }).unwrap();
         assert_eq!(planned_types(&checkpoint, mix), stored_types(&theirs), "{file_type}");
+    }
+    // query, key and value in one matrix
+    let (model, source) = (folder.path().join("qwen3.gguf"), folder.path().join("uneven"));
+    write_qwen3(&model).unwrap();
+    let uneven = ["--type", "f16", "--ffn", "128", "--uneven", "--tokens", "1024"];
+    let source = artifact(&model, &uneven, &source);
+    let checkpoint = Checkpoint::open(&source).unwrap();
+    for mix in Mix::ALL {
+        let theirs = folder.path().join("theirs.gguf");
+        let file_type = mix.name().to_uppercase();
+        judge::quantize(&source, &theirs, Quantize { file_type: &file_type, ..Quantize::default() }).unwrap();
+        let mut planned = planned_types(&checkpoint, mix);
+        planned.dedup();
+        assert_eq!(planned, stored_types(&theirs), "{file_type}");
     }
     // a file that others have quantized
     let gemma = Checkpoint::open(&fixture(GEMMA)).unwrap();

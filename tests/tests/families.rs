@@ -68,9 +68,9 @@ fn uneven(model: &Checkpoint) -> ShapePlan {
 }
 
 #[test]
-fn layers_of_sizes_of_their_own_run_in_llama_cpp_as_deci() {
+fn layers_of_sizes_of_their_own_run_in_llama_cpp_as_deci_or_openelm() {
     let folder = tempfile::tempdir().unwrap();
-    for family in ["llama", "llama-tied-rope-scaled", "qwen2"] {
+    for family in ["llama", "llama-tied-rope-scaled", "qwen2", "qwen3"] {
         let whole = Checkpoint::open(&golden(family)).unwrap();
         let model = whole.clone().with_shape(&uneven(&whole), None).unwrap();
         assert!(model.spec.uneven_layer().is_some(), "{family}");

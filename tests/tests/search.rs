@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use secateur_model::plan::Plan;
 use secateur_model::stored::FileBytes;
-use secateur_model::{CacheType, Checkpoint, Rounding, demo};
+use secateur_model::{CacheType, Checkpoint, Family, Rounding, demo};
 use secateur_tests::binary::{self, Ran};
 use secateur_tests::fixtures::{SMOLLM2, fixture};
 use secateur_tests::judge::{self, Specials};
+use secateur_tests::qwen3::write_qwen3;
 use serde_json::Value;
 
 const DEVICE: [&str; 2] = ["--profile", "raspberry-pi-5-8gb"];
@@ -181,7 +182,7 @@ fn a_file_says_what_may_be_chosen() {
     let offers = |text: &str| fs::write(&space, text).unwrap();
     let options = ["--max-size", "560kB", "--evaluations", "4", "--space", space.to_str().unwrap()];
     offers(
-        "layers: []\nffn: [160]\nuneven: false\ntypes:\n  - {tensors: token_embd, types: [q8_0]}\n  - {tensors: ffn, types: [iq4_nl, q5_0]}\n",
+        "layers: []\nffn: [128]\nuneven: false\ntypes:\n  - {tensors: token_embd, types: [q8_0]}\n  - {tensors: ffn, types: [iq4_nl, q5_0]}\n",
     );
     let record = search(&cache, &options);
     for plan in record["front"].as_array().unwrap().iter().chain([&record["chosen"]]) {
@@ -277,4 +278,39 @@ fn what_no_plan_reaches_is_told_with_the_nearest() {
         ["compress", "demo", "--profile", "toaster", "--out", out.to_str().unwrap()].map(OsStr::new);
     let ran = binary::run(&unknown);
     assert_eq!(ran.code, 2, "{}", ran.stderr);
+}
+
+/// In some shapes query, key and value have one type, in the model as it is each has its own.
+#[test]
+fn a_space_may_have_shapes_whose_matrices_are_joined() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let (model, space) = (folder.path().join("qwen3.gguf"), folder.path().join("space.yaml"));
+    write_qwen3(&model).unwrap();
+    fs::write(&space, "layers: []\nheads: []\nffn: [128]\nuneven: true\n").unwrap();
+    let mut names = Vec::new();
+    // the smaller cannot be met by the model as it is
+    for size in ["700kB", "430kB"] {
+        let out = folder.path().join(size);
+        let fixed = ["compress", model.to_str().unwrap(), "--json", "--out", out.to_str().unwrap()];
+        let options = [
+            "--max-size",
+            size,
+            "--search",
+            "fast",
+            "--evaluations",
+            "2",
+            "--space",
+            space.to_str().unwrap(),
+        ];
+        let ran = run(&cache, &[&fixed[..], &DEVICE, &options].concat());
+        assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+        let told: Value = serde_json::from_str(&ran.stdout).unwrap();
+        let bytes = fs::metadata(out.join("model.gguf")).unwrap().len();
+        assert_eq!(told["search"]["chosen"]["costs"][0].as_f64().unwrap(), bytes as f64, "to the byte");
+        let tokens: &[u32] = &[1, 20, 300, 4];
+        judge::next_token(&out.join("model.gguf"), &[tokens.into()]).unwrap();
+        names.push(Checkpoint::open(&out.join("model.gguf")).unwrap().spec.family);
+    }
+    assert_eq!(names, [Family::Qwen3, Family::OpenElm]);
 }

@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use secateur_compress::forward::{Forward, NoTaps, Residency};
 use secateur_compress::progress::Silent;
 use secateur_model::Checkpoint;
+use secateur_model::gguf::Gguf;
 use secateur_model::tokenizer::{EncodeOptions, Encoder};
 use secateur_tests::binary;
 use secateur_tests::fixtures::{GEMMA, SMOLLM2, fixture};
 use secateur_tests::judge;
+use secateur_tests::qwen3::write_qwen3;
 
 fn judge_text() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data/judge.txt")
@@ -114,6 +116,32 @@ fn layers_keep_as_many_channels_as_they_need() {
     let found: Vec<u64> = model.spec.layers.iter().map(|layer| layer.gated().unwrap().width as u64).collect();
     assert_eq!(found, widths);
     assert_llama_cpp_agrees(&gguf, 1e-4);
+}
+
+/// Query, key and value of such a model are one matrix: with a type in common, whatever decides it.
+#[test]
+fn layers_of_qwen_3_keep_as_many_channels_as_they_need() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("qwen3.gguf");
+    write_qwen3(&model).unwrap();
+    assert_llama_cpp_agrees(&model, 1e-4);
+    let uneven = ["--ffn", "128", "--uneven", "--tokens", "2048"];
+    let joined = |name: &str, options: &[&str], tolerance: f32| {
+        let out = folder.path().join(name);
+        binary::compress(&model, &[&uneven[..], options].concat(), &out);
+        let gguf = out.join("model.gguf");
+        assert_llama_cpp_agrees(&gguf, tolerance);
+        let tensors = Gguf::open(&gguf).unwrap().tensors;
+        let joined = tensors.iter().filter(|tensor| tensor.name.ends_with("attn_qkv.weight"));
+        let shapes: Vec<_> = joined.map(|tensor| tensor.shape.clone()).collect();
+        assert!(shapes.len() == 4 && shapes.iter().all(|shape| shape[..] == [320, 160]), "{shapes:?}");
+        std::fs::metadata(&gguf).unwrap().len()
+    };
+    joined("plain", &["--type", "f32"], 1e-4);
+    // llama.cpp rounds states to eight bits where matrices are rounded
+    joined("preset", &["--type", "q4_k_m"], 0.05);
+    let bytes = joined("budget", &["--max-size", "450kB"], 0.05);
+    assert!((440_000..=450_000).contains(&bytes), "{bytes}");
 }
 
 #[test]

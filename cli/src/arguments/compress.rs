@@ -120,7 +120,7 @@ pub struct ShapeArguments {
     /// Keep so many hidden dimensions, the same in all layers
     #[arg(long, value_name = "N")]
     pub hidden: Option<usize>,
-    /// Let --ffn be the mean: layers that lose more without their channels keep more (llama.cpp loads this as `deci`)
+    /// Let --ffn be the mean: layers that lose more without their channels keep more (llama.cpp loads this as `deci`, of Qwen 3 as `openelm`)
     #[arg(long, requires = "ffn")]
     pub uneven: bool,
     /// How the worth of heads, channels and hidden dimensions is told: magnitude, activation, flap, taylor or obs

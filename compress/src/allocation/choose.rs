@@ -6,6 +6,7 @@ use secateur_model::plan::Plan;
 use secateur_model::types::{Override, fallback, named};
 use secateur_model::{Checkpoint, TensorId};
 
+use super::joined::Joined;
 use super::solving::after_solving;
 use super::{AllocationError, Choice, MatrixOptions, cheapest};
 use crate::CompressError;
@@ -24,9 +25,11 @@ pub fn allocate(
 ) -> Result<Plan, CompressError> {
     let options =
         with_overrides(checkpoint, &after_solving(options, &checkpoint.spec, intent.rounding), overrides);
+    let joined = Joined::of(&checkpoint.spec, &options);
+    let options: Vec<MatrixOptions> = joined.iter().map(Joined::together).collect();
     let plan_of = |chosen: &[usize]| -> Result<Plan, CompressError> {
-        let choice = |(matrix, &index): (&MatrixOptions, &usize)| (matrix.id, matrix.choices[index]);
-        let choices: BTreeMap<TensorId, Choice> = options.iter().zip(chosen).map(choice).collect();
+        let choices: BTreeMap<TensorId, Choice> =
+            joined.iter().zip(chosen).flat_map(|(joined, &index)| joined.choices(index)).collect();
         plan_choices(checkpoint, &choices, intent)
     };
     // all that is not a matrix: the difference between a file and its matrices

@@ -5,6 +5,7 @@
 mod choose;
 mod damage;
 mod error;
+mod joined;
 mod knapsack;
 mod knowledge;
 mod options;
@@ -14,5 +15,5 @@ pub use choose::allocate;
 pub use error::AllocationError;
 pub use knapsack::cheapest;
 pub use knowledge::Knowledge;
-pub use options::{Choice, MatrixOptions, bytes_in_file, candidates};
+pub use options::{Choice, MatrixOptions, bytes_in_file, bytes_of_joined, candidates};
 pub use solving::left_by_solving;

@@ -27,6 +27,19 @@ pub fn bytes_in_file(tensor_type: TensorType, rows: usize, row_len: usize) -> Op
     Some((rows as u64 * tensor_type.row_bytes(row_len)? as u64).next_multiple_of(ALIGNMENT))
 }
 
+/// What matrices `[rows, row_len]` take that lie in a file one after the other as one: what each makes it longer by.
+pub fn bytes_of_joined(tensor_type: TensorType, rows: &[usize], row_len: usize) -> Option<Vec<u64>> {
+    let (mut before, mut rows_so_far) = (0, 0);
+    let longer = |&rows: &usize| {
+        rows_so_far += rows;
+        let so_far = bytes_in_file(tensor_type, rows_so_far, row_len)?;
+        let longer = so_far - before;
+        before = so_far;
+        Some(longer)
+    };
+    rows.iter().map(longer).collect()
+}
+
 /// All types that a matrix may get.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MatrixOptions {

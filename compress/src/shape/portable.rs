@@ -5,10 +5,13 @@ use secateur_model::{Family, ModelSpec};
 
 use super::ShapeRequestError;
 
-/// That the layers of such a family cannot differ.
-pub(super) fn uneven_refused(table: &FamilyTable) -> ShapeRequestError {
-    let architecture = table.gguf_architecture;
-    let reason = format!("llama.cpp has no architecture for a {architecture} whose layers differ in size");
+/// That the layers of such a model cannot differ.
+pub(super) fn uneven_refused(spec: &ModelSpec) -> ShapeRequestError {
+    let architecture = spec.family.table().gguf_architecture;
+    let without = ModelSpec { tied_embeddings: true, ..spec.clone() }.uneven_family();
+    let output = without.map_or("", |_| " with an output matrix of its own");
+    let reason =
+        format!("llama.cpp has no architecture for a {architecture}{output} whose layers differ in size");
     ShapeRequestError::NotPortable { reason }
 }
 
@@ -20,15 +23,14 @@ pub(super) fn scaled_refused(table: &FamilyTable) -> ShapeRequestError {
 }
 
 /// Checks that llama.cpp loads a model of this shape: most families take the sizes of all layers from the first one, and Qwen 2's query
-/// projection to be square. Llama's layers may differ under another name ([`uneven`](secateur_model::family::FamilyTable::uneven)).
+/// projection to be square. Layers of some may differ under another name ([`uneven_family`](ModelSpec::uneven_family)).
 ///
 /// # Errors
 /// If they do not.
 pub fn check_portable(spec: &ModelSpec) -> Result<(), ShapeRequestError> {
     let refuse = |reason: String| Err(ShapeRequestError::NotPortable { reason });
-    let table = spec.family.table();
-    if spec.uneven_layer().is_some() && table.uneven.is_none() {
-        return Err(uneven_refused(table));
+    if spec.uneven_layer().is_some() && spec.uneven_family().is_none() {
+        return Err(uneven_refused(spec));
     }
     if let (Family::Qwen2, Some(attention)) = (spec.family, spec.layers[0].attention())
         && attention.heads * attention.head_size != spec.hidden_size

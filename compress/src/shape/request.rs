@@ -111,8 +111,8 @@ impl ShapeRequest {
             return Err(ShapeRequestError::Uneven { importance: self.importance.name() });
         }
         let table = spec.family.table();
-        if self.uneven && table.uneven.is_none() {
-            return Err(uneven_refused(table));
+        if self.uneven && spec.uneven_family().is_none() {
+            return Err(uneven_refused(spec));
         }
         check_portable(&self.sizes(spec))?;
         if self.repair == Repair::Bias && !table.has_place_for_biases() {

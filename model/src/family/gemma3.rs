@@ -26,6 +26,8 @@ pub(super) static TABLE: FamilyTable = FamilyTable {
         local_rope_theta: Some(10_000.0),
         tied_by_default: true,
         llama_cpp_uses_window: true,
+        joined_qkv: false,
+        always_tied: false,
     },
     uneven: None,
 };

@@ -68,5 +68,7 @@ pub(super) const HABITS: Habits = Habits {
     global_every: 0,
     local_rope_theta: None,
     tied_by_default: false,
+    joined_qkv: false,
+    always_tied: false,
     llama_cpp_uses_window: false,
 };

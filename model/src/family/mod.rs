@@ -6,6 +6,7 @@ mod deci;
 mod gemma3;
 mod llama;
 mod mistral;
+mod openelm;
 mod qwen2;
 mod qwen3;
 
@@ -29,8 +30,8 @@ pub struct FamilyTable {
     pub keys: &'static [KeyRow],
     /// What else it does in its own way.
     pub habits: Habits,
-    /// The family under whose name llama.cpp loads such a model when its layers differ in size; `None` if there is none.
-    pub uneven: Option<Family>,
+    /// The family under whose name llama.cpp loads such a model when its layers differ in size, if it [can](ModelSpec::uneven_family).
+    uneven: Option<Family>,
 }
 
 /// One tensor's names.
@@ -123,6 +124,10 @@ pub struct Habits {
     pub tied_by_default: bool,
     /// llama.cpp masks the window in this family; else it attends to everything.
     pub llama_cpp_uses_window: bool,
+    /// GGUF has query, key and value as one matrix, their rows one after the other, in one type.
+    pub joined_qkv: bool,
+    /// llama.cpp knows no output matrix beside the embedding in this family.
+    pub always_tied: bool,
 }
 
 /// Whether a projection has a bias.
@@ -144,8 +149,15 @@ const fn key(field: Field, hf: &'static str, gguf: &'static str, written: Writte
     KeyRow { field, hf, gguf, written }
 }
 
-static TABLES: [&FamilyTable; 6] =
-    [&llama::TABLE, &mistral::TABLE, &qwen2::TABLE, &qwen3::TABLE, &gemma3::TABLE, &deci::TABLE];
+static TABLES: [&FamilyTable; 7] = [
+    &llama::TABLE,
+    &mistral::TABLE,
+    &qwen2::TABLE,
+    &qwen3::TABLE,
+    &gemma3::TABLE,
+    &deci::TABLE,
+    &openelm::TABLE,
+];
 
 impl Family {
     /// This family's table.
@@ -157,6 +169,7 @@ impl Family {
             Family::Qwen3 => &qwen3::TABLE,
             Family::Gemma3 => &gemma3::TABLE,
             Family::Deci => &deci::TABLE,
+            Family::OpenElm => &openelm::TABLE,
         }
     }
 }
@@ -190,10 +203,21 @@ impl FamilyTable {
         (!row.hf.is_empty()).then(|| with_layer(row.hf, id.layer))
     }
 
-    /// The tensor's name in GGUF; `None` if the family has no such tensor.
+    /// The tensor's name in GGUF, which is the same for tensors that are [joined](Self::joined) there; `None` if the family has no such tensor.
     pub fn gguf_name(&self, id: TensorId) -> Option<String> {
         let row = self.tensors.iter().find(|row| row.role == id.role)?;
         Some(with_layer(row.gguf, id.layer))
+    }
+
+    /// The tensors whose rows GGUF has in one matrix with those of this one, in their order there; this one alone if it is a matrix of its own.
+    pub fn joined(&self, id: TensorId) -> Vec<TensorId> {
+        const QKV: [Role; 3] = [Role::AttentionQuery, Role::AttentionKey, Role::AttentionValue];
+        match id.layer {
+            Some(layer) if self.habits.joined_qkv && QKV.contains(&id.role) => {
+                QKV.map(|role| TensorId::in_layer(layer, role)).to_vec()
+            }
+            _ => vec![id],
+        }
     }
 
     /// True if a model of the family may have a bias on its output projections where it had none.
@@ -331,6 +355,12 @@ impl ModelSpec {
         }
     }
 
+    /// The family under whose name llama.cpp loads this model when its layers differ in size; `None` if there is none.
+    pub fn uneven_family(&self) -> Option<Family> {
+        let family = self.family.table().uneven?;
+        (self.tied_embeddings || !family.table().habits.always_tied).then_some(family)
+    }
+
     /// The first layer whose heads or channels are not as many as those of layer 0.
     pub fn uneven_layer(&self) -> Option<usize> {
         let sizes = |layer: &LayerSpec| {
@@ -378,8 +408,13 @@ mod tests {
     fn every_family_names_each_tensor_once() {
         for table in TABLES {
             for names in [|row: &TensorRow| row.hf, |row: &TensorRow| row.gguf] {
-                let mut seen: Vec<_> =
-                    table.tensors.iter().map(names).filter(|name| !name.is_empty()).collect();
+                let is_first = |row: &&TensorRow| {
+                    let joined =
+                        table.joined(TensorId { layer: row.role.is_in_layer().then_some(0), role: row.role });
+                    joined[0].role == row.role
+                };
+                let first = table.tensors.iter().filter(is_first);
+                let mut seen: Vec<_> = first.map(names).filter(|name| !name.is_empty()).collect();
                 seen.sort_unstable();
                 let before = seen.len();
                 seen.dedup();

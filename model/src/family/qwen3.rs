@@ -11,15 +11,17 @@ pub(super) static TABLE: FamilyTable = FamilyTable {
     hf_architecture: "Qwen3ForCausalLM",
     tensors: &TENSORS,
     keys: &qwen2::KEYS,
-    habits: Habits {
-        qkv_bias: BiasRule::Never,
-        output_bias: BiasRule::Never,
-        ffn_bias: BiasRule::Never,
-        query_key_norm: true,
-        interleaved_rope: false,
-        ..llama::HABITS
-    },
-    uneven: None,
+    habits: HABITS,
+    uneven: Some(Family::OpenElm),
+};
+
+pub(super) const HABITS: Habits = Habits {
+    qkv_bias: BiasRule::Never,
+    output_bias: BiasRule::Never,
+    ffn_bias: BiasRule::Never,
+    query_key_norm: true,
+    interleaved_rope: false,
+    ..llama::HABITS
 };
 
 const TENSORS: [TensorRow; 14] = [

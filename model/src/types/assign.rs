@@ -1,6 +1,7 @@
 //! The type of every tensor of a model, from its spec alone.
 
 use super::{Assigned, RequestError, TypeRequest};
+use crate::family::FamilyTable;
 use crate::plan::TensorPlan;
 use crate::{ModelSpec, TensorId, TensorType};
 
@@ -22,6 +23,7 @@ pub fn plan_tensors(
         let (Some(shape), Some(name)) = (spec.shape(id), table.gguf_name(id)) else { continue };
         tensors.push(plan_tensor(spec, request, id, name, shape, stored(id)));
     }
+    share_types(table, &mut tensors);
     let matrices: Vec<String> = tensors
         .iter()
         .filter(|tensor| tensor.id.role.is_matrix())
@@ -57,5 +59,23 @@ fn plan_tensor(
         bytes: (elements / row_len * row_bytes) as u64,
         damage: None,
         shape,
+    }
+}
+
+/// Matrices that are one in the file have one type: of those that were given, the one with the most bits.
+fn share_types(table: &FamilyTable, tensors: &mut [TensorPlan]) {
+    let joined = tensors.chunk_by_mut(|a, b| table.joined(a.id).contains(&b.id));
+    for group in joined.filter(|group| group.len() > 1) {
+        let bits = |tensor: &&TensorPlan| tensor.to.bits_per_weight();
+        let Some(finest) = group.iter().max_by(|a, b| bits(a).total_cmp(&bits(b))) else { continue };
+        let (to, instead_of) = (finest.to, finest.instead_of);
+        for tensor in group {
+            let elements: usize = tensor.shape.iter().product();
+            let row_len = tensor.shape[tensor.shape.len() - 1];
+            // rows of joined matrices are of one length
+            let row_bytes = to.row_bytes(row_len).unwrap_or(row_len * size_of::<f32>());
+            (tensor.to, tensor.instead_of) = (to, instead_of);
+            tensor.bytes = (elements / row_len * row_bytes) as u64;
+        }
     }
 }

@@ -64,10 +64,13 @@ impl Mix {
     /// The type for one matrix, before any fallback for its width.
     pub fn tensor_type(self, spec: &ModelSpec, id: TensorId) -> TensorType {
         let layers = spec.layers.len();
+        let is_one_with_values = |role: Role| {
+            spec.family.table().habits.joined_qkv && matches!(role, Role::AttentionQuery | Role::AttentionKey)
+        };
         match (id.role, id.layer) {
             (Role::Output, _) => self.output_type(spec),
             (Role::TokenEmbedding, _) if spec.tied_embeddings => self.output_type(spec),
-            (Role::AttentionValue, Some(layer)) => {
+            (role, Some(layer)) if role == Role::AttentionValue || is_one_with_values(role) => {
                 let with_attention =
                     |layers: &[LayerSpec]| layers.iter().filter(|layer| layer.attention().is_some()).count();
                 let position = with_attention(&spec.layers[..layer]);
