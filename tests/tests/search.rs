@@ -182,7 +182,7 @@ fn a_file_says_what_may_be_chosen() {
     let offers = |text: &str| fs::write(&space, text).unwrap();
     let options = ["--max-size", "560kB", "--evaluations", "4", "--space", space.to_str().unwrap()];
     offers(
-        "layers: []\nffn: [128]\nuneven: false\ntypes:\n  - {tensors: token_embd, types: [q8_0]}\n  - {tensors: ffn, types: [iq4_nl, q5_0]}\n",
+        "layers: []\nffn: [160]\nuneven: false\ntypes:\n  - {tensors: token_embd, types: [q8_0]}\n  - {tensors: ffn, types: [iq4_nl, q5_0]}\n",
     );
     let record = search(&cache, &options);
     for plan in record["front"].as_array().unwrap().iter().chain([&record["chosen"]]) {
