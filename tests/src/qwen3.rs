@@ -25,7 +25,7 @@ pub fn write_qwen3(target: &Path) -> Result<(), Box<dyn Error>> {
     }
     let mut metadata = Metadata::new();
     write_spec(&spec, &mut metadata);
-    let tokenizer = demo.tokenizer.as_ref().map(|tokenizer| tokenizer.to_gguf_metadata());
+    let tokenizer = demo.tokenizer.as_ref().map(secateur_model::tokenizer::Tokenizer::to_gguf_metadata);
     for (key, value) in tokenizer.into_iter().flatten() {
         metadata.set(key, value);
     }
