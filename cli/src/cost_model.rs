@@ -171,11 +171,7 @@ pub fn stored(checkpoint: &Checkpoint) -> anyhow::Result<Workload> {
     let request = TypeRequest { base: TypeChoice::Uniform(TensorType::F32), overrides: Vec::new() };
     let mut tensors = plan_tensors(&checkpoint.spec, &request, |id| checkpoint.stored_type(id))?;
     for tensor in &mut tensors {
-        tensor.to = tensor.from;
-        let row_len = tensor.shape.last().copied().unwrap_or(1);
-        let rows = tensor.elements() / row_len.max(1) as u64;
-        // what is stored has a legal type
-        tensor.bytes = rows * tensor.to.row_bytes(row_len).unwrap_or(0) as u64;
+        tensor.store_as(tensor.from);
     }
     let files = checkpoint.weight_files().filter_map(|path| std::fs::metadata(path).ok());
     let on_disk: u64 = files.map(|file| file.len()).sum();

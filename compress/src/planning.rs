@@ -85,13 +85,10 @@ pub fn plan_choices(
     let mut plan = plan(checkpoint, &TypeRequest { base, overrides: Vec::new() })?;
     plan.hf = HfPlan::Leave(QUANTIZED.to_owned());
     for tensor in &mut plan.tensors {
-        let (Some(choice), Some(&row_len)) = (choices.get(&tensor.id), tensor.shape.last()) else { continue };
-        tensor.to = choice.tensor_type;
+        let Some(choice) = choices.get(&tensor.id) else { continue };
+        tensor.store_as(choice.tensor_type);
         tensor.instead_of = None;
         tensor.damage = Some(choice.damage);
-        // a choice is legal for its rows
-        let row_bytes = choice.tensor_type.row_bytes(row_len).unwrap_or_default() as u64;
-        tensor.bytes = tensor.elements() / row_len as u64 * row_bytes;
     }
     intent.apply(checkpoint, plan)
 }

@@ -113,6 +113,14 @@ impl TensorPlan {
     pub fn elements(&self) -> u64 {
         self.shape.iter().map(|&size| size as u64).product()
     }
+
+    /// Stores it in a type that is legal for its rows.
+    pub fn store_as(&mut self, to: TensorType) {
+        let row_len = self.shape.last().copied().unwrap_or(1).max(1);
+        // what is legal has a size
+        let row_bytes = to.row_bytes(row_len).unwrap_or_default() as u64;
+        (self.to, self.bytes) = (to, self.elements() / row_len as u64 * row_bytes);
+    }
 }
 
 impl Plan {

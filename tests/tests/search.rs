@@ -288,7 +288,7 @@ fn a_space_may_have_shapes_whose_matrices_are_joined() {
     let (model, space) = (folder.path().join("qwen3.gguf"), folder.path().join("space.yaml"));
     write_qwen3(&model).unwrap();
     fs::write(&space, "layers: []\nheads: []\nffn: [128]\nuneven: true\n").unwrap();
-    let mut names = Vec::new();
+    let mut families = Vec::new();
     // the smaller cannot be met by the model as it is
     for size in ["700kB", "430kB"] {
         let out = folder.path().join(size);
@@ -310,7 +310,7 @@ fn a_space_may_have_shapes_whose_matrices_are_joined() {
         assert_eq!(told["search"]["chosen"]["costs"][0].as_f64().unwrap(), bytes as f64, "to the byte");
         let tokens: &[u32] = &[1, 20, 300, 4];
         judge::next_token(&out.join("model.gguf"), &[tokens.into()]).unwrap();
-        names.push(Checkpoint::open(&out.join("model.gguf")).unwrap().spec.family);
+        families.push(Checkpoint::open(&out.join("model.gguf")).unwrap().spec.family);
     }
-    assert_eq!(names, [Family::Qwen3, Family::OpenElm]);
+    assert_eq!(families, [Family::Qwen3, Family::OpenElm]);
 }

@@ -67,13 +67,15 @@ mod tests {
     use secateur_model::stored::FileBytes;
     use secateur_model::{Checkpoint, Family, Role, TensorType, demo};
 
+    use super::super::bytes_in_file;
     use super::*;
 
     #[test]
     fn query_key_and_value_of_one_matrix_get_one_type() {
         let model = Checkpoint::from_gguf_bytes(demo::NAME, FileBytes::Static(demo::GGUF)).unwrap();
         let spec = ModelSpec { family: Family::OpenElm, ..model.spec };
-        let (four, eight) = (TensorType::Q4_0, TensorType::Q8_0);
+        // 85 bytes in a row of 160: 80 rows do not end where a tensor may begin
+        let (four, eight) = (TensorType::MXFP4, TensorType::Q8_0);
         let choice = |tensor_type, damage| Choice { tensor_type, bytes: 0, damage };
         let options = |role, choices: &[Choice]| MatrixOptions {
             id: TensorId::in_layer(0, role),
@@ -91,6 +93,9 @@ mod tests {
         let joined = Joined::of(&spec, &all);
         assert_eq!(joined.len(), 2);
         let together = joined[0].together();
+        for choice in &together.choices {
+            assert_eq!(Some(choice.bytes), bytes_in_file(choice.tensor_type, 160 + 80 + 80, 160));
+        }
         let damages: Vec<_> =
             together.choices.iter().map(|choice| (choice.tensor_type, choice.damage)).collect();
         assert_eq!(damages.len(), 2, "what one of them may not get, none gets: {damages:?}");

@@ -40,3 +40,27 @@ pub fn check_portable(spec: &ModelSpec) -> Result<(), ShapeRequestError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use secateur_model::spec::FeedForward;
+    use secateur_model::stored::FileBytes;
+    use secateur_model::{Checkpoint, demo};
+
+    use super::*;
+
+    #[test]
+    fn layers_of_qwen_3_differ_only_where_the_embedding_is_the_output_matrix() {
+        let mut spec = Checkpoint::from_gguf_bytes(demo::NAME, FileBytes::Static(demo::GGUF)).unwrap().spec;
+        spec.family = Family::Qwen3;
+        if let FeedForward::Gated(gated) = &mut spec.layers[1].feed_forward {
+            gated.width -= 32;
+        }
+        assert!(check_portable(&spec).is_ok());
+        spec.tied_embeddings = false;
+        let refused = check_portable(&spec).unwrap_err().to_string();
+        assert!(refused.contains("qwen3 with an output matrix of its own"), "{refused}");
+        spec.family = Family::Gemma3;
+        assert!(check_portable(&spec).unwrap_err().to_string().contains("a gemma3 whose layers differ"));
+    }
+}

@@ -1,6 +1,6 @@
 //! Llama's layers in sizes that differ from layer to layer: llama.cpp loads them under the name of DeciLM and Nemotron, whose layers do.
 
-use super::{FamilyTable, Field, KeyRow, Written, key, llama};
+use super::{FamilyTable, KeyRow, llama, with_head_sizes};
 use crate::spec::Family;
 
 pub(super) static TABLE: FamilyTable = FamilyTable {
@@ -15,16 +15,4 @@ pub(super) static TABLE: FamilyTable = FamilyTable {
     uneven: Some(Family::Deci),
 };
 
-/// Llama's, with the sizes of heads always written: llama.cpp would take them from the first layer's number of heads.
-static KEYS: [KeyRow; 13] = {
-    let mut keys = llama::KEYS;
-    let mut index = 0;
-    while index < keys.len() {
-        let KeyRow { field, hf, gguf, .. } = keys[index];
-        if matches!(field, Field::KeySize | Field::ValueSize) {
-            keys[index] = key(field, hf, gguf, Written::Always);
-        }
-        index += 1;
-    }
-    keys
-};
+static KEYS: [KeyRow; 13] = with_head_sizes(llama::KEYS);

@@ -149,6 +149,19 @@ const fn key(field: Field, hf: &'static str, gguf: &'static str, written: Writte
     KeyRow { field, hf, gguf, written }
 }
 
+/// Keys with the sizes of heads always written: where layers differ, llama.cpp would take them from the first layer's number of heads.
+const fn with_head_sizes<const N: usize>(mut keys: [KeyRow; N]) -> [KeyRow; N] {
+    // constants are made without iterators
+    let mut index = 0;
+    while index < N {
+        if matches!(keys[index].field, Field::KeySize | Field::ValueSize) {
+            keys[index].written = Written::Always;
+        }
+        index += 1;
+    }
+    keys
+}
+
 static TABLES: [&FamilyTable; 7] = [
     &llama::TABLE,
     &mistral::TABLE,

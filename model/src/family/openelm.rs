@@ -1,7 +1,7 @@
 //! Qwen 3's layers in sizes that differ from layer to layer: llama.cpp loads them under the name of OpenELM, whose layers do. There query, key
 //! and value are one matrix, and the embedding is the output matrix.
 
-use super::{FamilyTable, Field, Habits, KeyRow, TensorRow, Written, key, qwen2, qwen3, tensor};
+use super::{FamilyTable, Habits, KeyRow, TensorRow, qwen2, qwen3, tensor, with_head_sizes};
 use crate::role::Role;
 use crate::spec::Family;
 
@@ -36,16 +36,4 @@ const TENSORS: [TensorRow; 13] = [
     tensor(Role::FfnDown, "", "blk.{}.ffn_down.weight"),
 ];
 
-/// Qwen's, with the sizes of heads always written: llama.cpp would take them from the first layer's number of heads.
-static KEYS: [KeyRow; 11] = {
-    let mut keys = qwen2::KEYS;
-    let mut index = 0;
-    while index < keys.len() {
-        let KeyRow { field, hf, gguf, .. } = keys[index];
-        if matches!(field, Field::KeySize | Field::ValueSize) {
-            keys[index] = key(field, hf, gguf, Written::Always);
-        }
-        index += 1;
-    }
-    keys
-};
+static KEYS: [KeyRow; 11] = with_head_sizes(qwen2::KEYS);

@@ -70,12 +70,40 @@ fn share_types(table: &FamilyTable, tensors: &mut [TensorPlan]) {
         let Some(finest) = group.iter().max_by(|a, b| bits(a).total_cmp(&bits(b))) else { continue };
         let (to, instead_of) = (finest.to, finest.instead_of);
         for tensor in group {
-            let elements: usize = tensor.shape.iter().product();
-            let row_len = tensor.shape[tensor.shape.len() - 1];
-            // rows of joined matrices are of one length
-            let row_bytes = to.row_bytes(row_len).unwrap_or(row_len * size_of::<f32>());
-            (tensor.to, tensor.instead_of) = (to, instead_of);
-            tensor.bytes = (elements / row_len * row_bytes) as u64;
+            // rows of joined matrices are of one length: what is legal for one is legal for all
+            tensor.store_as(to);
+            tensor.instead_of = instead_of;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stored::FileBytes;
+    use crate::types::TypeChoice;
+    use crate::{Checkpoint, Family, Role, demo};
+
+    #[test]
+    fn joined_matrices_that_were_stored_apart_get_the_finest_of_their_types() {
+        let model = Checkpoint::from_gguf_bytes(demo::NAME, FileBytes::Static(demo::GGUF)).unwrap();
+        let stored = |id: TensorId| match id.role {
+            Role::AttentionValue => Some(TensorType::Q8_0),
+            _ => Some(TensorType::Q4_0),
+        };
+        let types = |family: Family| {
+            let spec = ModelSpec { family, ..model.spec.clone() };
+            let request = TypeRequest { base: TypeChoice::Source, overrides: Vec::new() };
+            let tensors = plan_tensors(&spec, &request, stored).unwrap();
+            let qkv = [Role::AttentionQuery, Role::AttentionKey, Role::AttentionValue];
+            qkv.map(|role| {
+                let tensor = tensors.iter().find(|tensor| tensor.id == TensorId::in_layer(0, role)).unwrap();
+                (tensor.to, tensor.bytes)
+            })
+        };
+        let (four, eight) = (TensorType::Q4_0, TensorType::Q8_0);
+        // 160, 80 and 80 rows of 160
+        assert_eq!(types(Family::OpenElm), [(eight, 160 * 170), (eight, 80 * 170), (eight, 80 * 170)]);
+        assert_eq!(types(Family::Llama), [(four, 160 * 90), (four, 80 * 90), (eight, 80 * 170)]);
     }
 }

@@ -10,9 +10,9 @@
 //!
 //! Without `--compare`, random plans within the first size, near the best predicted one and far from it, are predicted and then measured until all of
 //! them or the seconds are through: a row each in Markdown, then the rank correlation, and a drawing. With it, each way to find a plan has the same
-//! evaluations, sequences and space, and the plans are judged on sequences of the text that neither calibration nor search saw; a drawing for
-//! each size (`FILE_72MB.svg`) has the best plan so far over evaluations. An evaluation takes the sequences of the search (16 of 256 tokens, or the first `--sequences`
-//! of them) through the model. `--cache` keeps what can be made again (statistics, repaired shapes) for the next time.
+//! evaluations, sequences and space, and the plans are judged on sequences of the text that neither calibration nor search saw; a drawing for each
+//! size (`FILE_72MB.svg`) has the best plan so far over evaluations. An evaluation takes the sequences of the search (16 of 256 tokens, or the first
+//! `--sequences` of them) through the model. `--cache` keeps what can be made again (statistics, repaired shapes) for the next time.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a developer's command
 
