@@ -5,7 +5,9 @@ use secateur_compress::forward::{Forward, Hidden, NoTaps, Residency};
 use secateur_compress::measure::total_loss;
 use secateur_compress::progress::{Progress, Silent};
 use secateur_compress::statistics::{Statistics, Text, keep, read_kept, sequences_fingerprint};
-use secateur_compress::vocabulary::{NamedText, SmallerVocabulary, respell, smaller_vocabularies};
+use secateur_compress::vocabulary::{
+    NamedText, SmallerVocabulary, expected_use, respell, smaller_vocabularies,
+};
 use secateur_model::tokenizer::Tokenizer;
 use secateur_model::{Checkpoint, ModelError};
 use serde::{Deserialize, Serialize};
@@ -36,6 +38,17 @@ struct Tried {
     losses: Vec<f64>,
 }
 
+/// How often the model expects each token, kept with the statistics.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expected {
+    /// The version of this record: 1.
+    schema: u32,
+    /// Of the statistics.
+    of: String,
+    shares: Vec<f32>,
+}
+
 /// The vocabularies of one model, the first of which is its own.
 pub(crate) struct Vocabularies {
     pub all: Vec<Vocabulary>,
@@ -43,7 +56,7 @@ pub(crate) struct Vocabularies {
 }
 
 impl Vocabularies {
-    /// The whole one, and smaller ones of the tokens that the texts use most, with what each loses on `sequences`, which are not counted. Without texts,
+    /// The whole one, and smaller ones of the tokens that the texts use and the model expects most, with what each loses on `sequences`, which are not counted. Without texts,
     /// and where tokens were left out before, there is the whole one alone.
     pub fn new(
         whole: &Checkpoint,
@@ -65,6 +78,7 @@ impl Vocabularies {
             tokenizer,
             &named,
             sequences,
+            &expected(whole, statistics, progress)?,
             &offer.vocabularies(size),
             offer.vocabulary.is_some(),
             progress,
@@ -106,6 +120,24 @@ fn spelled(
 ) -> Result<Vec<Vec<u32>>, CompressError> {
     Ok(respell(whole, &smaller.tokenizer, sequences)
         .map_err(secateur_compress::vocabulary::VocabularyError::from)?)
+}
+
+/// What the model expects on the sequences that do not judge.
+fn expected(
+    whole: &Checkpoint,
+    statistics: &Statistics,
+    progress: &dyn Progress,
+) -> Result<Vec<f32>, CompressError> {
+    let path = statistics.folder().join("expected_tokens.json");
+    let of = statistics.fingerprint();
+    let kept: Option<Expected> = read_kept(&path);
+    if let Some(kept) = kept.filter(|kept| kept.schema == 1 && kept.of == of) {
+        return Ok(kept.shares);
+    }
+    let shares = expected_use(whole, &statistics.solving().collect::<Vec<_>>(), progress)?;
+    let expected = Expected { schema: 1, of, shares };
+    keep(&path, &expected)?;
+    Ok(expected.shares)
 }
 
 fn losses(

@@ -13,7 +13,7 @@ use secateur_tests::fixtures::{SMOLLM2, fixture};
 use secateur_tests::judge::{self, Prompt, Specials};
 
 const LINES: [&str; 4] = [
-    "The river was discovered in 1842 by a small party of settlers.",
+    "The river was discovered in 1842 by a small group of people.",
     "What is the capital of France?",
     "It is one of the largest cities in the world, with 12,000 people.",
     "She went to the market and bought three apples.",

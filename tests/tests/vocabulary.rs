@@ -5,12 +5,15 @@
 use std::path::Path;
 
 use secateur_compress::progress::Silent;
-use secateur_compress::statistics::BUILT_IN_TEXT;
-use secateur_compress::vocabulary::{Additions, NamedText, Target, VocabularyCut, cut, read_additions};
+use secateur_compress::statistics::{BUILT_IN_TEXT, Text, calibration_tokens};
+use secateur_compress::vocabulary::{
+    Additions, NamedText, Target, VocabularyCut, cut, expected_use, read_additions,
+};
 use secateur_model::gguf::{Gguf, GgufLayout};
 use secateur_model::tokenizer::{EncodeOptions, Encoder, Tokenizer};
+use secateur_model::{Checkpoint, demo};
 use secateur_tests::fixtures::{GEMMA, SMOLLM2, fixture};
-use secateur_tests::judge::{self, Specials};
+use secateur_tests::judge::{self, Prompt, Specials};
 
 const PARSE: EncodeOptions = EncodeOptions { add_special: false, parse_special: true };
 
@@ -33,7 +36,7 @@ fn parent(name: &str) -> Tokenizer {
 
 fn cut_to(parent: &Tokenizer, size: usize, additions: &Additions) -> VocabularyCut {
     let text = NamedText { name: "calibration", text: BUILT_IN_TEXT };
-    cut(parent, &[text], &Target::Size(size), additions, &Silent).unwrap()
+    cut(parent, &[text], &Target::Size(size), &[], additions, &Silent).unwrap()
 }
 
 /// A file of metadata alone, which llama.cpp opens for its vocabulary.
@@ -102,6 +105,50 @@ fn gemmas_of_65536_and_32768_tokens_are_judged() {
         assert_eq!(cut.tokenizer.tokens.len(), size);
         assert!(assert_judged(GEMMA, &parent, &cut) > 1000);
     }
+}
+
+/// Tokens of a text that others would stand for.
+fn missing(parent: &Tokenizer, cut: &VocabularyCut, text: &str) -> usize {
+    let ids = Encoder::new(parent).unwrap().encode(text, PARSE).unwrap();
+    ids.iter().filter(|id| cut.kept.binary_search(id).is_err()).count()
+}
+
+#[test]
+fn a_model_knows_what_other_texts_have() {
+    let model = Checkpoint::open(&fixture(SMOLLM2)).unwrap();
+    let parent = model.tokenizer.as_ref().unwrap();
+    let content = data("judge.txt");
+    let middle = content.len() / 2 + content[content.len() / 2..].find('\n').unwrap();
+    let (seen, unseen) = content.split_at(middle);
+    let texts = [Text { name: "the first half".to_owned(), content: seen.to_owned() }];
+    let sequences = calibration_tokens(parent, &model.spec, &texts, None).unwrap();
+    let sequences: Vec<&[u32]> = sequences.iter().map(|sequence| sequence.tokens.as_slice()).collect();
+    let expected = expected_use(&model, &sequences, &Silent).unwrap();
+    let text = NamedText { name: "the first half", text: seen };
+    let cut_by = |expected: &[f32]| {
+        cut(parent, &[text], &Target::Size(24_576), expected, &Additions::default(), &Silent).unwrap()
+    };
+    let (counted, asked) =
+        (missing(parent, &cut_by(&[]), unseen), missing(parent, &cut_by(&expected), unseen));
+    assert!(3 * asked < 2 * counted, "{asked} of {counted} tokens are still missing");
+}
+
+#[test]
+fn a_model_expects_what_it_does_in_llama_cpp() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("demo.gguf");
+    std::fs::write(&file, demo::GGUF).unwrap();
+    let model = Checkpoint::open(&file).unwrap();
+    let one: Vec<u32> = (400..464).collect();
+    let ours = expected_use(&model, &[&one], &Silent).unwrap();
+    let prompt = Prompt::Ids(one);
+    let mut theirs = vec![0.0; ours.len()];
+    for logits in judge::logits(&file, &[prompt]).unwrap().iter().step_by(2) {
+        let all: f64 = logits.iter().map(|&logit| f64::from(logit).exp()).sum();
+        theirs.iter_mut().zip(logits).for_each(|(sum, &logit)| *sum += f64::from(logit).exp() / all / 32.0);
+    }
+    let off: f64 = ours.iter().zip(&theirs).map(|(&ours, theirs)| (f64::from(ours) - theirs).abs()).sum();
+    assert!(off < 1e-3, "{off} of all expectations are elsewhere");
 }
 
 #[test]

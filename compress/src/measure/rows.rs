@@ -3,7 +3,7 @@
 use crate::forward::{exp, sum_of, sum_of_two};
 
 /// Numbers that are added in `f32` before the sum goes on in `f64`.
-const BLOCK: usize = 256;
+pub(super) const BLOCK: usize = 256;
 
 /// `ln Σ exp(logit)`, in two parts: the sum is that of logits less the greatest.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,6 +27,11 @@ impl Softmax {
     /// `-ln` of a token's probability.
     pub fn loss(&self, logit: f32) -> f64 {
         self.sum.ln() - f64::from(logit - self.greatest)
+    }
+
+    /// A token's probability.
+    pub fn probability(&self, logit: f32) -> f64 {
+        f64::from(exp(logit - self.greatest)) / self.sum
     }
 }
 

@@ -114,6 +114,12 @@ impl Statistics {
         judging.map(|(_, sequence)| sequence.as_slice())
     }
 
+    /// The other sequences.
+    pub fn solving(&self) -> impl Iterator<Item = &[u32]> {
+        let solving = self.sequences().iter().enumerate().filter(|(index, _)| !judges(*index));
+        solving.map(|(_, sequence)| sequence.as_slice())
+    }
+
     /// Up to about `tokens` tokens of whole sequences, at least one, from all over the text.
     pub fn spread_tokens(&self, tokens: usize) -> Vec<Vec<u32>> {
         let length = self.sequences().first().map_or(1, Vec::len).max(1);

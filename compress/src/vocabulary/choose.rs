@@ -3,6 +3,7 @@
 use secateur_model::tokenizer::{Making, Tokenizer};
 
 use super::drop_order::drop_order;
+use super::gate::makings;
 use super::{Counts, Scripts, VocabularyError};
 
 /// Vocabularies have a multiple of this many tokens, so that matrices fill whole blocks.
@@ -40,7 +41,7 @@ pub struct Chosen {
 /// Chooses the tokens that stay. `making` tells of each token what it is made of; `room` is for so many tokens that will be
 /// added: with them the vocabulary has a size that is a multiple of 64.
 ///
-/// Tokens that no text leads to go first, then the least used of those that nothing left is made of, the higher id
+/// Tokens that no text leads to go first, then the least used (for a size, the least used and expected together) of those that nothing left is made of, the higher id
 /// first. What would be dropped last fills the vocabulary up to the multiple.
 ///
 /// # Errors
@@ -60,28 +61,55 @@ pub fn choose(
     }
     let pinned = pinned(tokenizer, making, target, &required);
     let is_alive = |id: u32| counts.weight(id) > 0 || is_reachable(tokenizer, making, id);
-    let order = drop_order(making, &pinned, |id| (is_alive(id), counts.weight(id)));
+    // a coverage is one of the texts, whatever others may have
+    let wanted = |id: u32| match target {
+        Target::Coverage(_) => counts.weight(id),
+        _ => counts.wanted(id),
+    };
+    let order = drop_order(making, &pinned, |id| (is_alive(id), wanted(id)));
 
     let wanted = match target {
-        &Target::Size(asked) if asked > tokens + room => {
-            return Err(VocabularyError::TooLarge { asked, tokens });
-        }
-        &Target::Size(asked) => asked.saturating_sub(room),
+        &Target::Size(asked) => without_room(asked, tokens, room)?,
         &Target::Coverage(share) => tokens - covering(&order, counts, share)?,
         Target::Tokens(_) | Target::Scripts(_) => tokens - order.len(),
     };
-    let size = rounded(wanted, room).min(tokens);
-    let Some(dropped) = order.get(..tokens - size) else {
-        return Err(VocabularyError::TooSmall { asked: wanted + room, required: tokens - order.len() });
-    };
+    let size = possible(wanted, tokens, tokens - order.len(), room)?;
     let mut stays = vec![true; tokens];
-    for &id in dropped {
+    for &id in &order[..tokens - size] {
         stays[id as usize] = false;
     }
     Ok(Chosen {
         kept: (0..tokens as u32).filter(|&id| stays[id as usize]).collect(),
         required: with_parts(making, required).iter().filter(|&&stays| stays).count(),
     })
+}
+
+/// Checks that a vocabulary can be cut to `asked` tokens, `room` of them added, before anything is counted.
+///
+/// # Errors
+/// If that is smaller than what must stay, or larger than the vocabulary.
+pub fn check_size(tokenizer: &Tokenizer, asked: usize, room: usize) -> Result<(), VocabularyError> {
+    let tokens = tokenizer.tokens.len();
+    let wanted = without_room(asked, tokens, room)?;
+    let stays = with_parts(&makings(tokenizer)?, required(tokenizer, tokens));
+    possible(wanted, tokens, stays.iter().filter(|&&stays| stays).count(), room).map(|_| ())
+}
+
+/// The tokens of the parent in a vocabulary of `asked` that has room.
+fn without_room(asked: usize, tokens: usize, room: usize) -> Result<usize, VocabularyError> {
+    if asked > tokens + room {
+        return Err(VocabularyError::TooLarge { asked, tokens });
+    }
+    Ok(asked.saturating_sub(room))
+}
+
+/// The size, a multiple of 64 with the room, for so many wanted tokens of the parent, of which `required` must stay.
+fn possible(wanted: usize, tokens: usize, required: usize, room: usize) -> Result<usize, VocabularyError> {
+    let size = rounded(wanted, room).min(tokens);
+    if size < required {
+        return Err(VocabularyError::TooSmall { asked: wanted + room, required });
+    }
+    Ok(size)
 }
 
 fn rounded(wanted: usize, room: usize) -> usize {

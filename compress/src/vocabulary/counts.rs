@@ -13,6 +13,14 @@ pub(super) const ENCODE: EncodeOptions = EncodeOptions { add_special: false, par
 /// One occurrence in the standing material weighs as much as this share of the texts.
 const STANDING_SHARE: u64 = 10_000;
 
+/// So much of what is expected goes by rank instead of the model: less of what neither the texts nor the model speak of is lost then (docs/vocabulary.md).
+const BY_RANK: f64 = 0.03;
+/// Ranks begin here: the first tokens are bytes and special ones.
+const FIRST_RANK: f64 = 100.0;
+
+/// What is expected is told apart down to one occurrence in so many.
+const PARTS: u64 = 1_000_000;
+
 /// How often each token occurs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counts {
@@ -20,6 +28,8 @@ pub struct Counts {
     texts: Vec<u64>,
     /// In what every use of the model needs, whatever the texts are: chat templates and printable ASCII.
     standing: Vec<u64>,
+    /// In as much text as the texts are, as a model expects it: in parts of an occurrence. Empty if none was asked.
+    expected: Vec<u64>,
     total: u64,
 }
 
@@ -41,7 +51,7 @@ impl Counts {
         let total = texts.iter().sum();
         let ascii = standing_ascii();
         let standing: Vec<&str> = tokenizer.templates().chain(ascii.iter().map(String::as_str)).collect();
-        Ok(Self { standing: count(encoder, tokens, &standing, &Silent)?, texts, total })
+        Ok(Self { standing: count(encoder, tokens, &standing, &Silent)?, texts, expected: Vec::new(), total })
     }
 
     /// What is left when these sequences of tokens are taken out of the texts.
@@ -53,6 +63,20 @@ impl Counts {
                 self.total -= 1;
             }
         }
+        self
+    }
+
+    /// With what a model [expects](super::expected_use): the share of each token.
+    #[must_use]
+    pub fn expecting(mut self, shares: &[f32]) -> Self {
+        let occurrences = (self.total * PARTS) as f64;
+        // tokens were learnt the most frequent first, so ids are ranks, and uses fall with them as Zipf's law says
+        let by_rank: Vec<f64> = (0..shares.len()).map(|id| 1.0 / (FIRST_RANK + id as f64)).collect();
+        let all = by_rank.iter().sum::<f64>();
+        let share =
+            |(share, by_rank): (&f32, f64)| (1.0 - BY_RANK) * f64::from(*share) + BY_RANK * by_rank / all;
+        self.expected =
+            shares.iter().zip(by_rank).map(|both| (share(both) * occurrences).round() as u64).collect();
         self
     }
 
@@ -71,7 +95,12 @@ impl Counts {
         (0..).zip(&self.texts).filter(|&(id, _)| wanted(id)).map(|(_, count)| count).sum()
     }
 
-    /// How much a token is wanted: its occurrences, with the standing material as if it were a fixed part of the texts.
+    /// How much a token is wanted for texts like these: its weight and, with that, what is expected of it, in parts of an occurrence.
+    pub(super) fn wanted(&self, id: u32) -> u64 {
+        self.weight(id) * PARTS + self.expected.get(id as usize).copied().unwrap_or(0)
+    }
+
+    /// How much a token is wanted for the texts: its occurrences, with the standing material as if it were a fixed part of the texts.
     pub(super) fn weight(&self, id: u32) -> u64 {
         let standing = self.standing.get(id as usize).copied().unwrap_or(0);
         self.in_texts(id) + standing * (self.total / STANDING_SHARE).max(1)

@@ -23,7 +23,7 @@ pub struct VocabularyCut {
     pub report: VocabularyReport,
 }
 
-/// Cuts the vocabulary of a tokenizer: counts, chooses, checks, adds, measures.
+/// Cuts the vocabulary of a tokenizer: counts, chooses, checks, adds, measures. `expected` is what a model [expects](super::expected_use), or nothing.
 ///
 /// # Errors
 /// See [`choose`](super::choose()), [`add_tokens`](super::add_tokens); the gate, when the smaller tokenizer does not do what the larger does.
@@ -31,13 +31,14 @@ pub fn cut(
     parent: &Tokenizer,
     texts: &[NamedText<'_>],
     target: &Target,
+    expected: &[f32],
     additions: &Additions,
     progress: &dyn Progress,
 ) -> Result<VocabularyCut, VocabularyError> {
     let bytes: u64 = texts.iter().map(|text| text.text.len() as u64).sum();
     progress.begin("counting tokens", bytes);
     let encoder = Encoder::new(parent)?;
-    let counts = Counts::new(parent, &encoder, texts, progress)?;
+    let counts = Counts::new(parent, &encoder, texts, progress)?.expecting(expected);
     let making = makings(parent)?;
     let chosen = choose(parent, &making, &counts, target, additions.len())?;
     let smaller = parent.keep(&chosen.kept)?;

@@ -1,6 +1,6 @@
 //! A smaller vocabulary: which tokens stay, and the proof that texts made of them are tokenized as before.
 //!
-//! [`Counts`] tells how often texts use each token, [`choose`] drops the least used that nothing kept is made of, a gate
+//! [`Counts`] tells how often texts use each token, [`expected_use`] how often a model thinks that they could, [`choose`] drops the least used that nothing kept is made of, a gate
 //! takes texts through both tokenizers before anything is written, and [`VocabularyReport`] tells what it was worth.
 //! [`cut`] does all of it; [`smaller_vocabularies`] are what a search tries. [`with_vocabulary`] applies one to a model.
 
@@ -11,6 +11,7 @@ mod counts;
 mod cut;
 mod drop_order;
 mod error;
+mod expected;
 mod gate;
 mod keep_list;
 mod report;
@@ -23,10 +24,11 @@ mod text;
 
 pub use added_rows::with_vocabulary;
 pub use additions::{AddedToken, Additions, add_tokens, read_additions};
-pub use choose::{Chosen, Target, choose};
+pub use choose::{Chosen, Target, check_size, choose};
 pub use counts::Counts;
 pub use cut::{VocabularyCut, cut};
 pub use error::VocabularyError;
+pub use expected::expected_use;
 pub use gate::GateCounts;
 pub use keep_list::{read_keep_list, read_list_file};
 pub use report::{TextReport, VocabularyReport};

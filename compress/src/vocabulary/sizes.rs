@@ -17,7 +17,7 @@ pub struct SmallerVocabulary {
     pub tokenizer: Tokenizer,
 }
 
-/// For each of `sizes` the tokens that texts use most; what is no smaller than the vocabulary is left out, and unless all sizes `must_fit`,
+/// For each of `sizes` the tokens that texts use and a model [expects](super::expected_use) most; what is no smaller than the vocabulary is left out, and unless all sizes `must_fit`,
 /// what is smaller than what must stay.
 ///
 /// What `unseen` (sequences of token ids out of the texts) has is not counted, so that a vocabulary can be tried there.
@@ -28,13 +28,14 @@ pub fn smaller_vocabularies(
     parent: &Tokenizer,
     texts: &[NamedText<'_>],
     unseen: &[Vec<u32>],
+    expected: &[f32],
     sizes: &[usize],
     must_fit: bool,
     progress: &dyn Progress,
 ) -> Result<Vec<SmallerVocabulary>, VocabularyError> {
     progress.begin("counting tokens", texts.iter().map(|text| text.text.len() as u64).sum());
     let encoder = Encoder::new(parent)?;
-    let counts = Counts::new(parent, &encoder, texts, progress)?.without(unseen);
+    let counts = Counts::new(parent, &encoder, texts, progress)?.without(unseen).expecting(expected);
     let making = makings(parent)?;
     let mut smaller: Vec<SmallerVocabulary> = Vec::new();
     for &size in sizes {

@@ -26,7 +26,7 @@ fn small(name: &str, size: usize) -> Tokenizer {
 }
 
 fn cut_demo(target: &Target) -> Result<VocabularyCut, VocabularyError> {
-    cut(&DEMO, &[TEXT], target, &Additions::default(), &Silent)
+    cut(&DEMO, &[TEXT], target, &[], &Additions::default(), &Silent)
 }
 
 fn counts() -> Counts {
@@ -67,6 +67,37 @@ fn each_dropped_token_was_the_least_used_that_nothing_left_was_made_of() {
         left.retain(|&id| Some(id) != least);
     }
     assert_eq!(choose(&DEMO, &making, &counts, &Target::Size(320), 0).unwrap().kept, left);
+}
+
+#[test]
+fn what_is_expected_stays_for_a_size_and_a_coverage_is_of_the_texts() {
+    let without = cut_demo(&Target::Size(640)).unwrap();
+    let counts = counts();
+    let gone =
+        (0..1024).find(|id| without.kept.binary_search(id).is_err() && counts.in_texts(*id) == 0).unwrap();
+    let mut expected = vec![0.0; 1024];
+    expected[gone as usize] = 0.01;
+    let with =
+        |target: &Target| cut(&DEMO, &[TEXT], target, &expected, &Additions::default(), &Silent).unwrap();
+    assert!(with(&Target::Size(640)).kept.binary_search(&gone).is_ok());
+    assert_eq!(with(&Target::Coverage(0.9)).kept, cut_demo(&Target::Coverage(0.9)).unwrap().kept);
+    // what the texts have often goes on to be worth more than what is expected now and then
+    expected[gone as usize] = 1e-6;
+    let size = Target::Size(640);
+    let rarely = cut(&DEMO, &[TEXT], &size, &expected, &Additions::default(), &Silent).unwrap();
+    let most_used = |kept: &[u32]| {
+        (0..1024).filter(|&id| counts.in_texts(id) > 1 && kept.binary_search(&id).is_err()).count()
+    };
+    assert_eq!(most_used(&rarely.kept), most_used(&without.kept));
+}
+
+#[test]
+fn sizes_are_checked_before_anything_is_counted() {
+    for (asked, room) in [(100, 0), (1025, 0), (320, 64), (1024, 0), (512, 10)] {
+        let whole = choose(&DEMO, &makings(&DEMO).unwrap(), &counts(), &Target::Size(asked), room);
+        let told = |error: VocabularyError| error.to_string();
+        assert_eq!(check_size(&DEMO, asked, room).map_err(told), whole.map(|_| ()).map_err(told));
+    }
 }
 
 #[test]
@@ -119,7 +150,7 @@ fn sizes_that_cannot_be_are_refused_with_what_can() {
 #[test]
 fn texts_without_words_are_refused_where_words_are_counted() {
     let with = |text, target: &Target| {
-        cut(&DEMO, &[NamedText { name: "text", text }], target, &Additions::default(), &Silent)
+        cut(&DEMO, &[NamedText { name: "text", text }], target, &[], &Additions::default(), &Silent)
     };
     for target in [Target::Size(512), Target::Coverage(0.9)] {
         assert!(matches!(with("", &target).unwrap_err(), VocabularyError::NoText));
@@ -135,7 +166,8 @@ fn a_list_keeps_its_tokens_and_what_they_are_made_of() {
     let by_text = |text: &str| tokenizer.tokens.iter().position(|token| token.text == text).unwrap() as u32;
     let listed = read_keep_list(&tokenizer, "ĠĠĠĠ\n\n t\n300\n<tool>\n").unwrap();
     assert_eq!(listed, [by_text("ĠĠĠĠ"), by_text("Ġt"), 300, by_text("<tool>")]);
-    let cut = cut(&tokenizer, &[], &Target::Tokens(listed.clone()), &Additions::default(), &Silent).unwrap();
+    let cut =
+        cut(&tokenizer, &[], &Target::Tokens(listed.clone()), &[], &Additions::default(), &Silent).unwrap();
     assert_eq!(cut.kept.len(), 320);
     assert!(is_closed(&tokenizer, &cut.kept));
     assert!(listed.iter().all(|id| cut.kept.binary_search(id).is_ok()));
@@ -155,7 +187,8 @@ fn scripts_keep_their_tokens_and_no_others() {
     let tokenizer = small("sentence_piece", 563);
     let scripts = Scripts::new(&["greek"]).unwrap();
     let cut =
-        cut(&tokenizer, &[TEXT], &Target::Scripts(scripts.clone()), &Additions::default(), &Silent).unwrap();
+        cut(&tokenizer, &[TEXT], &Target::Scripts(scripts.clone()), &[], &Additions::default(), &Silent)
+            .unwrap();
     let foreign = |id: u32| {
         let token = &tokenizer.tokens[id as usize];
         matches!(token.kind, TokenKind::Normal | TokenKind::UserDefined)
@@ -227,14 +260,14 @@ fn the_gate_finds_other_tokens_and_other_texts() {
 #[test]
 fn added_tokens_replace_pieces_of_the_parent() {
     let additions = read_additions(" elephant\nQwerty\n").unwrap();
-    let cut = cut(&DEMO, &[TEXT], &Target::Size(384), &additions, &Silent).unwrap();
+    let cut = cut(&DEMO, &[TEXT], &Target::Size(384), &[], &additions, &Silent).unwrap();
     assert_eq!((cut.kept.len(), cut.tokenizer.tokens.len(), cut.report.tokens_after), (382, 384, 384));
     assert_eq!(cut.tokenizer.tokens[382].text, " elephant");
     assert_eq!(DEMO.decode(&cut.added[1].pieces, true).unwrap(), "Qwerty");
     assert!(cut.added.iter().all(|token| token.pieces.len() > 1));
 
     let known = read_additions("x\n\nQwerty").unwrap();
-    let error = super::cut(&DEMO, &[TEXT], &Target::Size(384), &known, &Silent).unwrap_err();
+    let error = super::cut(&DEMO, &[TEXT], &Target::Size(384), &[], &known, &Silent).unwrap_err();
     assert!(matches!(error, VocabularyError::AlreadyToken { line: 1, .. }), "{error}");
     let error = read_additions("Qwerty\nQwerty").unwrap_err();
     assert!(matches!(error, VocabularyError::TokenTwice { line: 2, first: 1, .. }), "{error}");

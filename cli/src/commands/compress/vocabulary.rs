@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use secateur_compress::CompressError;
 use secateur_compress::progress::Progress as _;
-use secateur_compress::statistics::{self, StatisticsError, Text};
+use secateur_compress::statistics::{self, StatisticsError, Text, calibration_tokens};
 use secateur_compress::vocabulary::{
-    Additions, NamedText, Scripts, Target, TextReport, VocabularyCut, VocabularyError, VocabularyReport, cut,
-    read_additions, read_keep_list, read_list_file, with_vocabulary,
+    Additions, NamedText, Scripts, Target, TextReport, VocabularyCut, VocabularyError, VocabularyReport,
+    check_size, cut, expected_use, read_additions, read_keep_list, read_list_file, with_vocabulary,
 };
 use secateur_model::{Checkpoint, Tokenizer};
 use secateur_reports::compression::{SmallerVocabulary, TextInTokens};
@@ -53,11 +53,29 @@ fn checked_cut(
     texts: &[PathBuf],
     progress: &Bar,
 ) -> Result<VocabularyCut, CompressError> {
-    let texts = named_texts(texts)?;
+    let texts = statistics::texts_or_built_in(texts)?;
+    let expected = match target {
+        Target::Size(asked) => {
+            check_size(tokenizer_of(checkpoint)?, *asked, additions.len())?;
+            expected(checkpoint, &texts, progress)?
+        }
+        Target::Coverage(_) | Target::Tokens(_) | Target::Scripts(_) => Vec::new(),
+    };
+    let texts = named_texts(texts);
     let texts: Vec<_> = texts.iter().map(|(name, text)| NamedText { name, text }).collect();
-    let cut = cut(tokenizer_of(checkpoint)?, &texts, target, additions, progress)?;
+    let cut = cut(tokenizer_of(checkpoint)?, &texts, target, &expected, additions, progress)?;
     progress.check()?;
     Ok(cut)
+}
+
+/// What the model expects in such texts; nothing if they are too short to be read.
+fn expected(checkpoint: &Checkpoint, texts: &[Text], progress: &Bar) -> Result<Vec<f32>, CompressError> {
+    let sequences = match calibration_tokens(tokenizer_of(checkpoint)?, &checkpoint.spec, texts, None) {
+        Err(StatisticsError::TooShort { .. }) => return Ok(Vec::new()),
+        sequences => sequences?,
+    };
+    let sequences: Vec<&[u32]> = sequences.iter().map(|sequence| sequence.tokens.as_slice()).collect();
+    Ok(expected_use(checkpoint, &sequences, progress)?)
 }
 
 fn tokenizer_of(checkpoint: &Checkpoint) -> Result<&Tokenizer, StatisticsError> {
@@ -93,15 +111,15 @@ fn additions(list: Option<&Path>) -> Result<Additions, VocabularyError> {
 }
 
 /// The texts of each file or folder together, by its name.
-fn named_texts(texts: &[PathBuf]) -> Result<Vec<(String, String)>, StatisticsError> {
+fn named_texts(texts: Vec<Text>) -> Vec<(String, String)> {
     let mut named: Vec<(String, String)> = Vec::new();
-    for Text { name, content } in statistics::texts_or_built_in(texts)? {
+    for Text { name, content } in texts {
         match named.last_mut().filter(|(last, _)| *last == name) {
             Some((_, together)) => together.push_str(&content),
             None => named.push((name, content)),
         }
     }
-    Ok(named)
+    named
 }
 
 fn told(report: &VocabularyReport, share_before: f64, share_after: f64) -> SmallerVocabulary {

@@ -12,7 +12,7 @@ use crate::{Arguments, Failure, mean, measurer};
 
 /// A way to find a plan.
 #[derive(Clone, Copy)]
-enum Way {
+pub(crate) enum Way {
     Search,
     Knapsack,
     Predicted,
@@ -21,7 +21,27 @@ enum Way {
 }
 
 impl Way {
-    const ALL: [Self; 5] = [Self::Search, Self::Knapsack, Self::Predicted, Self::Random, Self::OnePlusLambda];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Search, Self::Knapsack, Self::Predicted, Self::Random, Self::OnePlusLambda];
+
+    /// The way with this name on the command line.
+    pub(crate) fn named(typed: &str) -> Result<Self, Failure> {
+        let found = Self::ALL.into_iter().find(|way| way.typed() == typed);
+        found.ok_or_else(|| {
+            let known = Self::ALL.map(Self::typed).join(", ");
+            format!("`{typed}` is no way to find a plan; known: {known}").into()
+        })
+    }
+
+    fn typed(self) -> &'static str {
+        match self {
+            Self::Search => "search",
+            Self::Knapsack => "knapsack",
+            Self::Predicted => "predicted",
+            Self::Random => "random",
+            Self::OnePlusLambda => "exchanges",
+        }
+    }
 
     fn name(self) -> &'static str {
         match self {
@@ -53,7 +73,7 @@ pub(crate) fn compare(arguments: &Arguments, plans: &Plans, held_out: &[Vec<u32>
     println!("| bytes | how | held-out KL of each seed | mean | seconds |\n|---:|---|---:|---:|---:|");
     for &bytes in &arguments.sizes {
         let mut curves = Vec::new();
-        for way in Way::ALL {
+        for &way in &arguments.ways {
             let started = Instant::now();
             let seeds = if way.measures_once() { 1 } else { arguments.seeds };
             let found = (0..seeds)

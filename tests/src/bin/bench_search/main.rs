@@ -2,15 +2,15 @@
 //!
 //! ```text
 //! bench-search MODEL --text TEXT --max-size SIZE [--max-size SIZE]... [--plans N] [--seconds S] [--sequences N] [--tokens N]
-//!     [--vocabulary] [--profile NAME] [--space FILE] [--cache FOLDER] [--chart FILE.svg] [--compare] [--evaluations N] [--seeds N]
+//!     [--vocabulary] [--profile NAME] [--space FILE] [--cache FOLDER] [--chart FILE.svg] [--compare] [--way NAME]... [--evaluations N] [--seeds N]
 //! ```
 //!
 //! Plans differ in types and shape; with `--vocabulary` also in the tokens that they keep, by their use in the text, and with `--profile` in how they
 //! keep keys and values. `--space` says what is offered, as for `secateur search`.
 //!
 //! Without `--compare`, random plans within the first size, near the best predicted one and far from it, are predicted and then measured until all of
-//! them or the seconds are through: a row each in Markdown, then the rank correlation, and a drawing. With it, each way to find a plan has the same
-//! evaluations, sequences and space, and the plans are judged on sequences of the text that neither calibration nor search saw; a drawing for each
+//! them or the seconds are through: a row each in Markdown, then the rank correlation, and a drawing. With it, each way to find a plan (or those named: `search`, `knapsack`,
+//! `predicted`, `random`, `exchanges`) has the same evaluations, sequences and space, and the plans are judged on sequences of the text that neither calibration nor search saw; a drawing for each
 //! size (`FILE_72MB.svg`) has the best plan so far over evaluations. An evaluation takes the sequences of the search (16 of 256 tokens, or the first
 //! `--sequences` of them) through the model. `--cache` keeps what can be made again (statistics, repaired shapes) for the next time.
 
@@ -29,6 +29,8 @@ use secateur_model::{Checkpoint, Rounding};
 use secateur_plans::{Care, Device, Measurer, Offer, Plans, Scored, Stages, Subject};
 use secateur_profiles::{ByteSize, library};
 use secateur_search::{Evaluate as _, Genome};
+
+use compare::Way;
 
 mod compare;
 mod predict;
@@ -56,6 +58,7 @@ struct Arguments {
     offer: Offer,
     cache: Option<PathBuf>,
     compare: bool,
+    ways: Vec<Way>,
     evaluations: usize,
     seeds: u64,
 }
@@ -73,7 +76,7 @@ fn main() -> ExitCode {
 fn arguments() -> Result<Arguments, Failure> {
     let (mut model, mut text, mut cache, mut sizes, mut compare) = (None, None, None, Vec::new(), false);
     let (mut sequences, mut chart, mut vocabulary, mut profile) = (None, None, false, None);
-    let mut offer = Offer::default();
+    let (mut offer, mut ways) = (Offer::default(), Vec::new());
     let (mut plans, mut seconds, mut tokens, mut evaluations, mut seeds) = (60, 600, 24_576, 40, 3);
     let mut typed = std::env::args().skip(1);
     while let Some(argument) = typed.next() {
@@ -91,6 +94,7 @@ fn arguments() -> Result<Arguments, Failure> {
             "--space" => offer = serde_saphyr::from_str(&std::fs::read_to_string(value()?)?)?,
             "--cache" => cache = Some(PathBuf::from(value()?)),
             "--compare" => compare = true,
+            "--way" => ways.push(Way::named(&value()?)?),
             "--evaluations" => evaluations = value()?.parse()?,
             "--seeds" => seeds = value()?.parse()?,
             _ => model = Some(PathBuf::from(argument)),
@@ -113,6 +117,7 @@ fn arguments() -> Result<Arguments, Failure> {
         offer,
         cache,
         compare,
+        ways: if ways.is_empty() { Way::ALL.to_vec() } else { ways },
         evaluations,
         seeds,
     })
