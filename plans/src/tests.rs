@@ -8,7 +8,10 @@ use secateur_compress::allocation::{Choice, Knowledge, allocate};
 use secateur_compress::forward::{Forward, NoTaps, Residency};
 use secateur_compress::measure::mean_divergence;
 use secateur_compress::progress::Silent;
-use secateur_compress::statistics::{Place, Text, calibrate, calibration_tokens, texts_or_built_in};
+use secateur_compress::statistics::{
+    Place, Text, calibrate, calibration_tokens, read_kept, texts_or_built_in,
+};
+use secateur_compress::vocabulary::expected_use;
 use secateur_compress::{Intent, plan_choices};
 use secateur_model::plan::Plan;
 use secateur_model::shape::{KeptLayer, Repair, ShapePlan};
@@ -23,6 +26,7 @@ use crate::caches::Cache;
 use crate::plans::Damages;
 use crate::shapes::Shape;
 use crate::space::{CACHE, Choices, MATRICES, SHAPE, VOCABULARY};
+use crate::vocabularies::Expected;
 use crate::{
     Care, Device, Effort, Limits, Measurer, Offer, Plans, PlansError, Predictor, Scored, Stages, Subject,
 };
@@ -372,5 +376,19 @@ fn offered_vocabularies_have_to_be_possible() {
     offered(&[512, 64], &|plans| {
         let error = plans.err().unwrap().to_string();
         assert!(error.contains("a vocabulary of 64 tokens is too small"), "{error}");
+    });
+}
+
+#[test]
+fn what_judges_vocabularies_does_not_tell_what_is_expected() {
+    with_plans_for(&[], &texts_or_built_in(&[]).unwrap(), |plans| {
+        let plans = plans.unwrap();
+        let Subject { whole, statistics, .. } = plans.subject();
+        let judging: Vec<&[u32]> = statistics.judging().collect();
+        let solving: Vec<&[u32]> = statistics.solving().collect();
+        assert_eq!(judging.len() + solving.len(), statistics.sequences().len());
+        assert!(!judging.is_empty() && solving.iter().all(|sequence| !judging.contains(sequence)));
+        let kept: Expected = read_kept(&statistics.folder().join("expected_tokens.json")).unwrap();
+        assert_eq!(kept.shares, expected_use(whole, &solving, &Silent).unwrap());
     });
 }

@@ -41,12 +41,12 @@ struct Tried {
 /// How often the model expects each token, kept with the statistics.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Expected {
+pub(crate) struct Expected {
     /// The version of this record: 1.
     schema: u32,
     /// Of the statistics.
     of: String,
-    shares: Vec<f32>,
+    pub shares: Vec<f32>,
 }
 
 /// The vocabularies of one model, the first of which is its own.
@@ -56,8 +56,8 @@ pub(crate) struct Vocabularies {
 }
 
 impl Vocabularies {
-    /// The whole one, and smaller ones of the tokens that the texts use and the model expects most, with what each loses on `sequences`, which are not counted. Without texts,
-    /// and where tokens were left out before, there is the whole one alone.
+    /// The whole one, and smaller ones of the tokens that the texts use and the model expects most, with what each loses on `sequences`, which are not
+    /// counted. Without texts, and where tokens were left out before, there is the whole one alone.
     pub fn new(
         whole: &Checkpoint,
         texts: &[Text],

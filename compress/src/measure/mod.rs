@@ -200,14 +200,17 @@ pub fn mean_divergence(parent: &[f32], child: &[f32], vocabulary_size: usize) ->
     divergences.iter().sum::<f64>() / divergences.len().max(1) as f64
 }
 
+/// Tokens of the vocabulary that are added up side by side.
+const PART: usize = 4096;
+
 /// Adds to `sums`, `[vocabulary]`, the probabilities that logits, `[positions, vocabulary]`, give each token, position after position.
 pub(crate) fn add_probabilities(logits: &[f32], sums: &mut [f64]) {
     let size = sums.len();
     let softmaxes: Vec<Softmax> = logits.par_chunks_exact(size).map(Softmax::of).collect();
-    // parts of the vocabulary side by side, each in the order of positions: the same for any number of threads
-    sums.par_chunks_mut(rows::BLOCK).enumerate().for_each(|(part, sums)| {
+    // each part in the order of positions: the same for any number of threads
+    sums.par_chunks_mut(PART).enumerate().for_each(|(part, sums)| {
         for (row, softmax) in logits.chunks_exact(size).zip(&softmaxes) {
-            for (sum, &logit) in sums.iter_mut().zip(&row[part * rows::BLOCK..]) {
+            for (sum, &logit) in sums.iter_mut().zip(&row[part * PART..]) {
                 *sum += softmax.probability(logit);
             }
         }

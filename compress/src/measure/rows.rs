@@ -3,7 +3,7 @@
 use crate::forward::{exp, sum_of, sum_of_two};
 
 /// Numbers that are added in `f32` before the sum goes on in `f64`.
-pub(super) const BLOCK: usize = 256;
+const BLOCK: usize = 256;
 
 /// `ln Σ exp(logit)`, in two parts: the sum is that of logits less the greatest.
 #[derive(Debug, Clone, Copy, PartialEq)]

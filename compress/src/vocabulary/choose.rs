@@ -27,6 +27,23 @@ impl Target {
     fn needs_texts(&self) -> bool {
         matches!(self, Self::Size(_) | Self::Coverage(_))
     }
+
+    /// True if it goes by what a model [expects](super::expected_use), too. A coverage is one of the texts, whatever others may have.
+    pub fn asks_model(&self) -> bool {
+        matches!(self, Self::Size(_))
+    }
+
+    /// Checks that a vocabulary with room for so many added tokens can have this size, before anything is counted.
+    ///
+    /// # Errors
+    /// If that is smaller than what must stay, or larger than the vocabulary.
+    pub fn check(&self, tokenizer: &Tokenizer, room: usize) -> Result<(), VocabularyError> {
+        let &Self::Size(asked) = self else { return Ok(()) };
+        let tokens = tokenizer.tokens.len();
+        let wanted = without_room(asked, tokens, room)?;
+        let stays = with_parts(&makings(tokenizer)?, required(tokenizer, tokens));
+        possible(wanted, tokens, stays.iter().filter(|&&stays| stays).count(), room).map(|_| ())
+    }
 }
 
 /// The tokens that stay.
@@ -41,8 +58,8 @@ pub struct Chosen {
 /// Chooses the tokens that stay. `making` tells of each token what it is made of; `room` is for so many tokens that will be
 /// added: with them the vocabulary has a size that is a multiple of 64.
 ///
-/// Tokens that no text leads to go first, then the least used (for a size, the least used and expected together) of those that nothing left is made of, the higher id
-/// first. What would be dropped last fills the vocabulary up to the multiple.
+/// Tokens that no text leads to go first, then the least used (for a size, the least used and expected together) of those
+/// that nothing left is made of, the higher id first. What would be dropped last fills the vocabulary up to the multiple.
 ///
 /// # Errors
 /// When there is no text for a target that needs it, or the size is smaller than what must stay or larger than the
@@ -61,11 +78,7 @@ pub fn choose(
     }
     let pinned = pinned(tokenizer, making, target, &required);
     let is_alive = |id: u32| counts.weight(id) > 0 || is_reachable(tokenizer, making, id);
-    // a coverage is one of the texts, whatever others may have
-    let wanted = |id: u32| match target {
-        Target::Coverage(_) => counts.weight(id),
-        _ => counts.wanted(id),
-    };
+    let wanted = |id: u32| if target.asks_model() { counts.wanted(id) } else { counts.weight(id) };
     let order = drop_order(making, &pinned, |id| (is_alive(id), wanted(id)));
 
     let wanted = match target {
@@ -82,17 +95,6 @@ pub fn choose(
         kept: (0..tokens as u32).filter(|&id| stays[id as usize]).collect(),
         required: with_parts(making, required).iter().filter(|&&stays| stays).count(),
     })
-}
-
-/// Checks that a vocabulary can be cut to `asked` tokens, `room` of them added, before anything is counted.
-///
-/// # Errors
-/// If that is smaller than what must stay, or larger than the vocabulary.
-pub fn check_size(tokenizer: &Tokenizer, asked: usize, room: usize) -> Result<(), VocabularyError> {
-    let tokens = tokenizer.tokens.len();
-    let wanted = without_room(asked, tokens, room)?;
-    let stays = with_parts(&makings(tokenizer)?, required(tokenizer, tokens));
-    possible(wanted, tokens, stays.iter().filter(|&&stays| stays).count(), room).map(|_| ())
 }
 
 /// The tokens of the parent in a vocabulary of `asked` that has room.

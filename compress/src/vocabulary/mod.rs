@@ -24,7 +24,7 @@ mod text;
 
 pub use added_rows::with_vocabulary;
 pub use additions::{AddedToken, Additions, add_tokens, read_additions};
-pub use choose::{Chosen, Target, check_size, choose};
+pub use choose::{Chosen, Target, choose};
 pub use counts::Counts;
 pub use cut::{VocabularyCut, cut};
 pub use error::VocabularyError;

@@ -96,7 +96,7 @@ fn sizes_are_checked_before_anything_is_counted() {
     for (asked, room) in [(100, 0), (1025, 0), (320, 64), (1024, 0), (512, 10)] {
         let whole = choose(&DEMO, &makings(&DEMO).unwrap(), &counts(), &Target::Size(asked), room);
         let told = |error: VocabularyError| error.to_string();
-        assert_eq!(check_size(&DEMO, asked, room).map_err(told), whole.map(|_| ()).map_err(told));
+        assert_eq!(Target::Size(asked).check(&DEMO, room).map_err(told), whole.map(|_| ()).map_err(told));
     }
 }
 

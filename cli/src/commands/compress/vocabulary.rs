@@ -6,8 +6,8 @@ use secateur_compress::CompressError;
 use secateur_compress::progress::Progress as _;
 use secateur_compress::statistics::{self, StatisticsError, Text, calibration_tokens};
 use secateur_compress::vocabulary::{
-    Additions, NamedText, Scripts, Target, TextReport, VocabularyCut, VocabularyError, VocabularyReport,
-    check_size, cut, expected_use, read_additions, read_keep_list, read_list_file, with_vocabulary,
+    Additions, NamedText, Scripts, Target, TextReport, VocabularyCut, VocabularyError, VocabularyReport, cut,
+    expected_use, read_additions, read_keep_list, read_list_file, with_vocabulary,
 };
 use secateur_model::{Checkpoint, Tokenizer};
 use secateur_reports::compression::{SmallerVocabulary, TextInTokens};
@@ -54,13 +54,8 @@ fn checked_cut(
     progress: &Bar,
 ) -> Result<VocabularyCut, CompressError> {
     let texts = statistics::texts_or_built_in(texts)?;
-    let expected = match target {
-        Target::Size(asked) => {
-            check_size(tokenizer_of(checkpoint)?, *asked, additions.len())?;
-            expected(checkpoint, &texts, progress)?
-        }
-        Target::Coverage(_) | Target::Tokens(_) | Target::Scripts(_) => Vec::new(),
-    };
+    target.check(tokenizer_of(checkpoint)?, additions.len())?;
+    let expected = if target.asks_model() { expected(checkpoint, &texts, progress)? } else { Vec::new() };
     let texts = named_texts(texts);
     let texts: Vec<_> = texts.iter().map(|(name, text)| NamedText { name, text }).collect();
     let cut = cut(tokenizer_of(checkpoint)?, &texts, target, &expected, additions, progress)?;

@@ -2,16 +2,17 @@
 //!
 //! ```text
 //! bench-search MODEL --text TEXT --max-size SIZE [--max-size SIZE]... [--plans N] [--seconds S] [--sequences N] [--tokens N]
-//!     [--vocabulary] [--profile NAME] [--space FILE] [--cache FOLDER] [--chart FILE.svg] [--compare] [--way NAME]... [--evaluations N] [--seeds N]
+//!     [--vocabulary] [--profile NAME] [--space FILE] [--cache FOLDER] [--chart FILE.svg] [--compare] [--way NAME]...
+//!     [--evaluations N] [--seeds N]
 //! ```
 //!
 //! Plans differ in types and shape; with `--vocabulary` also in the tokens that they keep, by their use in the text, and with `--profile` in how they
 //! keep keys and values. `--space` says what is offered, as for `secateur search`.
 //!
 //! Without `--compare`, random plans within the first size, near the best predicted one and far from it, are predicted and then measured until all of
-//! them or the seconds are through: a row each in Markdown, then the rank correlation, and a drawing. With it, each way to find a plan (or those named: `search`, `knapsack`,
-//! `predicted`, `random`, `exchanges`) has the same evaluations, sequences and space, and the plans are judged on sequences of the text that neither calibration nor search saw; a drawing for each
-//! size (`FILE_72MB.svg`) has the best plan so far over evaluations. An evaluation takes the sequences of the search (16 of 256 tokens, or the first
+//! them or the seconds are through: a row each in Markdown, then the rank correlation, and a drawing. With it, each way to find a plan (or those
+//! named: `search`, `knapsack`, `predicted`, `random`, `exchanges`) has the same evaluations, sequences and space, and the plans are judged on
+//! sequences of the text that neither calibration nor search saw; a drawing for each size (`FILE_72MB.svg`) has the best plan so far over evaluations. An evaluation takes the sequences of the search (16 of 256 tokens, or the first
 //! `--sequences` of them) through the model. `--cache` keeps what can be made again (statistics, repaired shapes) for the next time.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a developer's command
