@@ -17,6 +17,9 @@ use crate::offer::Offer;
 /// Sequences that vocabularies are tried on.
 const TRIED_ON: usize = 8;
 
+/// What a lacking token costs with the next smaller vocabulary counts as much as so many lacking tokens of the tried text.
+const LIKE_THE_NEXT: f64 = 16.0;
+
 /// A vocabulary that may be chosen.
 pub(crate) struct Vocabulary {
     /// What stays; nothing for the vocabulary as it is.
@@ -31,7 +34,7 @@ pub(crate) struct Vocabulary {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Tried {
-    /// The version of this record: 3.
+    /// The version of this record: 4.
     schema: u32,
     /// Of the statistics, and of the tokens that each vocabulary keeps.
     of: [String; 2],
@@ -56,8 +59,8 @@ pub(crate) struct Vocabularies {
 }
 
 impl Vocabularies {
-    /// The whole one, and smaller ones of the tokens that the texts use and the model expects most, with what each loses on `sequences`, which are not
-    /// counted. Without texts, and where tokens were left out before, there is the whole one alone.
+    /// The whole one, and smaller ones of the tokens that the texts use and the model expects most, with what each is expected to lose on other texts.
+    /// What a lacking token costs is seen on `sequences`, which are not counted. Without texts, and where tokens were left out before, there is the whole one alone.
     pub fn new(
         whole: &Checkpoint,
         texts: &[Text],
@@ -152,7 +155,7 @@ fn losses(
     let kept_tokens: Vec<Vec<u32>> = smaller.iter().map(|smaller| smaller.kept.clone()).collect();
     let of = [statistics.fingerprint(), sequences_fingerprint(&kept_tokens)];
     let kept: Option<Tried> = read_kept(&path);
-    if let Some(tried) = kept.filter(|tried| tried.schema == 3 && tried.of == of) {
+    if let Some(tried) = kept.filter(|tried| tried.schema == 4 && tried.of == of) {
         return Ok(tried.losses);
     }
     progress.begin("trying vocabularies", smaller.len() as u64 + 1);
@@ -160,17 +163,49 @@ fn losses(
     let tokens: usize = tried.iter().map(Vec::len).sum();
     let before = nats(whole, tried)?;
     progress.advance(1);
-    let mut losses = Vec::with_capacity(smaller.len());
+    let mut costs = Vec::with_capacity(smaller.len());
     for smaller in smaller {
         progress.check()?;
         let model = whole.clone().with_tokens(&smaller.kept, smaller.tokenizer.clone())?;
         let after = nats(&model, &spelled(tokenizer, smaller, tried)?)?;
+        let lacking = tried.iter().flatten().filter(|id| smaller.kept.binary_search(id).is_err()).count();
         // that a text gets likelier because others cannot be said is no gain
-        losses.push(((after - before) / tokens.max(1) as f64).max(0.0));
+        costs.push(Cost { nats: (after - before).max(0.0), lacking, tokens, lacks: smaller.lacks });
         progress.advance(1);
     }
-    keep(&path, &Tried { schema: 3, of, losses: losses.clone() })?;
+    let losses = expected_losses(&costs);
+    keep(&path, &Tried { schema: 4, of, losses: losses.clone() })?;
     Ok(losses)
+}
+
+/// What one vocabulary costs on the tried text, and what is known of others.
+struct Cost {
+    /// More than the whole vocabulary takes for all of the tried text.
+    nats: f64,
+    /// Tokens of the tried text that the vocabulary lacks, of so many.
+    lacking: usize,
+    tokens: usize,
+    /// The share of tokens in other texts that it is expected to lack.
+    lacks: Option<f64>,
+}
+
+/// What each vocabulary, the largest first, loses in nats per token of other texts: what a lacking token costs, from the tried text, times how many
+/// tokens others lack, for which all texts are counted. The tried text alone is too short to tell: of the tokens that matter it has a few dozen.
+fn expected_losses(costs: &[Cost]) -> Vec<f64> {
+    let mut of_next: Option<f64> = None;
+    let mut losses: Vec<f64> = Vec::with_capacity(costs.len());
+    for cost in costs.iter().rev() {
+        let weight = of_next.map_or(0.0, |_| LIKE_THE_NEXT);
+        let each = (cost.nats + weight * of_next.unwrap_or_default()) / (cost.lacking as f64 + weight);
+        let each = Some(each).filter(|each| each.is_finite());
+        losses.push(match (each, cost.lacks) {
+            (Some(each), Some(lacks)) => each * lacks,
+            _ => cost.nats / cost.tokens.max(1) as f64,
+        });
+        of_next = each.or(of_next);
+    }
+    losses.reverse();
+    losses
 }
 
 /// What it takes to predict sequences, each from its first token on, in nats.
@@ -185,4 +220,29 @@ fn nats(model: &Checkpoint, sequences: &[Vec<u32>]) -> Result<f64, CompressError
         nats += total_loss(&logits, &sequence[1..], model.spec.vocabulary_size);
     }
     Ok(nats)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cost(nats: f64, lacking: usize, lacks: Option<f64>) -> Cost {
+        Cost { nats, lacking, tokens: 1000, lacks }
+    }
+
+    #[test]
+    fn losses_are_costs_of_lacking_tokens_times_how_many_others_lack() {
+        // the larger one lacks nothing of the tried text, so its tokens cost what those of the smaller one do
+        let losses = expected_losses(&[cost(0.0, 0, Some(0.01)), cost(800.0, 100, Some(0.05))]);
+        assert_eq!(losses, [8.0 * 0.01, 8.0 * 0.05]);
+        // between its own 2 in 16 and 8 of the next
+        let losses = expected_losses(&[cost(32.0, 16, Some(0.01)), cost(800.0, 100, Some(0.05))]);
+        assert!((losses[0] - 5.0 * 0.01).abs() < 1e-12, "{losses:?}");
+    }
+
+    #[test]
+    fn without_texts_of_several_parts_losses_are_those_of_the_tried_text() {
+        assert_eq!(expected_losses(&[cost(30.0, 5, None), cost(400.0, 50, None)]), [0.03, 0.4]);
+        assert_eq!(expected_losses(&[cost(0.0, 0, Some(0.01))]), [0.0]);
+    }
 }

@@ -54,6 +54,18 @@ impl Counts {
         Ok(Self { standing: count(encoder, tokens, &standing, &Silent)?, texts, expected: Vec::new(), total })
     }
 
+    /// Those of all parts of some texts.
+    pub(super) fn sum<'c>(parts: impl IntoIterator<Item = &'c Self>) -> Self {
+        let mut sum = Self { texts: Vec::new(), standing: Vec::new(), expected: Vec::new(), total: 0 };
+        for part in parts {
+            sum.texts.resize(part.texts.len(), 0);
+            sum.texts.iter_mut().zip(&part.texts).for_each(|(sum, count)| *sum += count);
+            sum.total += part.total;
+            sum.standing.clone_from(&part.standing);
+        }
+        sum
+    }
+
     /// What is left when these sequences of tokens are taken out of the texts.
     pub(super) fn without(mut self, sequences: &[Vec<u32>]) -> Self {
         for &id in sequences.iter().flatten() {

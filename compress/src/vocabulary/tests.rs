@@ -8,6 +8,7 @@ use secateur_model::stored::FileBytes;
 use secateur_model::tokenizer::{Encoder, Making, TokenKind, Tokenizer, TokenizerKind};
 use secateur_model::{Checkpoint, demo};
 
+use super::counts::ENCODE;
 use super::gate::{Ready, makings};
 use super::*;
 use crate::progress::Silent;
@@ -89,6 +90,25 @@ fn what_is_expected_stays_for_a_size_and_a_coverage_is_of_the_texts() {
         (0..1024).filter(|&id| counts.in_texts(id) > 1 && kept.binary_search(&id).is_err()).count()
     };
     assert_eq!(most_used(&rarely.kept), most_used(&without.kept));
+}
+
+#[test]
+fn what_vocabularies_lack_of_other_texts_is_told_without_them() {
+    let middle = BUILT_IN_TEXT.char_indices().map(|(at, _)| at).find(|&at| at >= BUILT_IN_TEXT.len() / 2);
+    let (first, second) = BUILT_IN_TEXT.split_at(middle.unwrap());
+    let text = NamedText { name: "first half", text: first };
+    let other = Encoder::new(&DEMO).unwrap().encode(second, ENCODE).unwrap();
+    let sizes = [960, 832, 704, 576, 448];
+    let smaller = smaller_vocabularies(&DEMO, &[text], &[], &[0.0; 1024], &sizes, true, &Silent).unwrap();
+    for SmallerVocabulary { kept, lacks, .. } in smaller {
+        let lacking = other.iter().filter(|id| kept.binary_search(id).is_err()).count();
+        let lacking = lacking as f64 / other.len() as f64;
+        let ratio = lacks.unwrap() / lacking;
+        assert!((0.6..1.6).contains(&ratio), "{} tokens: {lacks:?}, {lacking}", kept.len());
+    }
+    let one_line = NamedText { name: "one line", text: "No text of one line tells what others have." };
+    let smaller = smaller_vocabularies(&DEMO, &[one_line], &[], &[0.0; 1024], &sizes, true, &Silent).unwrap();
+    assert!(smaller.iter().all(|smaller| smaller.lacks.is_none()));
 }
 
 #[test]
