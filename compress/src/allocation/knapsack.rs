@@ -48,13 +48,15 @@ fn by_parts(matrices: &[MatrixOptions], smallest: &[&Choice], part: u64, parts: 
     for (matrix, smallest) in matrices.iter().zip(smallest) {
         let mut next = vec![f64::INFINITY; parts + 1];
         let mut decision = vec![0_u8; parts + 1];
-        for (index, choice) in matrix.choices.iter().enumerate() {
+        let worthwhile = matrix.choices.iter().enumerate().filter(|(_, choice)| !is_outdone(choice, matrix));
+        for (index, choice) in worthwhile {
             let cost = parts_of(choice, smallest, part);
-            for taken in cost..=parts {
-                let damage = least[taken - cost] + choice.damage;
-                if damage < next[taken] {
+            let taken = next.iter_mut().zip(&mut decision).skip(cost);
+            for ((next, decision), before) in taken.zip(&least) {
+                let damage = before + choice.damage;
+                if damage < *next {
                     // a matrix has fewer than 256 legal types
-                    (next[taken], decision[taken]) = (damage, index as u8);
+                    (*next, *decision) = (damage, index as u8);
                 }
             }
         }
@@ -70,6 +72,15 @@ fn by_parts(matrices: &[MatrixOptions], smallest: &[&Choice], part: u64, parts: 
     }
     chosen.reverse();
     chosen
+}
+
+/// Whether another choice of the matrix has no more bytes and less damage, or fewer and no more: then this one is in no best plan.
+fn is_outdone(choice: &Choice, matrix: &MatrixOptions) -> bool {
+    let at = (choice.bytes, choice.damage);
+    matrix.choices.iter().any(|other| {
+        let other = (other.bytes, other.damage);
+        other.0 <= at.0 && other.1 <= at.1 && other != at
+    })
 }
 
 fn parts_of(choice: &Choice, smallest: &Choice, part: u64) -> usize {
