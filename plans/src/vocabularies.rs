@@ -5,9 +5,7 @@ use secateur_compress::forward::{Forward, Hidden, NoTaps, Residency};
 use secateur_compress::measure::total_loss;
 use secateur_compress::progress::{Progress, Silent};
 use secateur_compress::statistics::{Statistics, Text, keep, read_kept, sequences_fingerprint};
-use secateur_compress::vocabulary::{
-    NamedText, SmallerVocabulary, expected_use, respell, smaller_vocabularies,
-};
+use secateur_compress::vocabulary::{CountedTexts, NamedText, SmallerVocabulary, expected_use, respell};
 use secateur_model::tokenizer::Tokenizer;
 use secateur_model::{Checkpoint, ModelError};
 use serde::{Deserialize, Serialize};
@@ -77,16 +75,11 @@ impl Vocabularies {
         };
         let named: Vec<NamedText> =
             texts.iter().map(|text| NamedText { name: &text.name, text: &text.content }).collect();
-        let smaller = smaller_vocabularies(
-            tokenizer,
-            &named,
-            sequences,
-            &expected(whole, statistics, progress)?,
-            &offer.vocabularies(size),
-            offer.vocabulary.is_some(),
-            progress,
-        )?;
-        let losses = losses(whole, tokenizer, &smaller, sequences, statistics, progress)?;
+        let expected = expected(whole, statistics, progress)?;
+        let counted = CountedTexts::new(tokenizer, &named, &expected, progress)?;
+        let smaller =
+            counted.vocabularies(sequences, &offer.vocabularies(size), offer.vocabulary.is_some())?;
+        let losses = losses(whole, &counted, &smaller, sequences, statistics, progress)?;
         for (smaller, loss) in smaller.into_iter().zip(losses) {
             all.push(Vocabulary { size: smaller.kept.len(), smaller: Some(smaller), loss });
         }
@@ -145,7 +138,7 @@ fn expected(
 
 fn losses(
     whole: &Checkpoint,
-    tokenizer: &Tokenizer,
+    counted: &CountedTexts<'_>,
     smaller: &[SmallerVocabulary],
     sequences: &[Vec<u32>],
     statistics: &Statistics,
@@ -167,10 +160,15 @@ fn losses(
     for smaller in smaller {
         progress.check()?;
         let model = whole.clone().with_tokens(&smaller.kept, smaller.tokenizer.clone())?;
-        let after = nats(&model, &spelled(tokenizer, smaller, tried)?)?;
+        let after = nats(&model, &spelled(counted.parent(), smaller, tried)?)?;
         let lacking = tried.iter().flatten().filter(|id| smaller.kept.binary_search(id).is_err()).count();
         // that a text gets likelier because others cannot be said is no gain
-        costs.push(Cost { nats: (after - before).max(0.0), lacking, tokens, lacks: smaller.lacks });
+        costs.push(Cost {
+            nats: (after - before).max(0.0),
+            lacking,
+            tokens,
+            lacks: counted.lacking(smaller.kept.len()),
+        });
         progress.advance(1);
     }
     let losses = expected_losses(&costs);
@@ -190,7 +188,7 @@ struct Cost {
 }
 
 /// What each vocabulary, the largest first, loses in nats per token of other texts: what a lacking token costs, from the tried text, times how many
-/// tokens others lack, for which all texts are counted. The tried text alone is too short to tell: of the tokens that matter it has a few dozen.
+/// tokens others lack, for which all texts are counted. The tried text alone is too short to tell: it has few of the tokens that matter.
 fn expected_losses(costs: &[Cost]) -> Vec<f64> {
     let mut of_next: Option<f64> = None;
     let mut losses: Vec<f64> = Vec::with_capacity(costs.len());

@@ -2,7 +2,7 @@
 //!
 //! [`Counts`] tells how often texts use each token, [`expected_use`] how often a model thinks that they could, [`choose`] drops the least used that nothing kept is made of, a gate
 //! takes texts through both tokenizers before anything is written, and [`VocabularyReport`] tells what it was worth.
-//! [`cut`] does all of it; [`smaller_vocabularies`] are what a search tries. [`with_vocabulary`] applies one to a model.
+//! [`cut`] does all of it; [`CountedTexts`] has those that a search tries. [`with_vocabulary`] applies one to a model.
 
 mod added_rows;
 mod additions;
@@ -34,5 +34,5 @@ pub use keep_list::{read_keep_list, read_list_file};
 pub use report::{TextReport, VocabularyReport};
 pub use respell::respell;
 pub use scripts::Scripts;
-pub use sizes::{SmallerVocabulary, smaller_vocabularies};
+pub use sizes::{CountedTexts, SmallerVocabulary};
 pub use text::NamedText;

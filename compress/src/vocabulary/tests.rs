@@ -99,16 +99,22 @@ fn what_vocabularies_lack_of_other_texts_is_told_without_them() {
     let text = NamedText { name: "first half", text: first };
     let other = Encoder::new(&DEMO).unwrap().encode(second, ENCODE).unwrap();
     let sizes = [960, 832, 704, 576, 448];
-    let smaller = smaller_vocabularies(&DEMO, &[text], &[], &[0.0; 1024], &sizes, true, &Silent).unwrap();
-    for SmallerVocabulary { kept, lacks, .. } in smaller {
-        let lacking = other.iter().filter(|id| kept.binary_search(id).is_err()).count();
-        let lacking = lacking as f64 / other.len() as f64;
-        let ratio = lacks.unwrap() / lacking;
-        assert!((0.6..1.6).contains(&ratio), "{} tokens: {lacks:?}, {lacking}", kept.len());
+    let counted = CountedTexts::new(&DEMO, &[text], &[0.0; 1024], &Silent).unwrap();
+    let smaller = counted.vocabularies(&[], &sizes, true).unwrap();
+    assert_eq!(smaller.len(), sizes.len());
+    let own = Encoder::new(&DEMO).unwrap().encode(first, ENCODE).unwrap();
+    for SmallerVocabulary { kept, .. } in smaller {
+        let share = |ids: &[u32]| {
+            ids.iter().filter(|id| kept.binary_search(id).is_err()).count() as f64 / ids.len() as f64
+        };
+        let told = counted.lacking(kept.len()).unwrap();
+        assert!((0.6..1.6).contains(&(told / share(&other))), "{} tokens: {told}", kept.len());
+        // of the text that a vocabulary was chosen by it lacks less
+        assert!(told > 1.05 * share(&own), "{} tokens: {told}, {}", kept.len(), share(&own));
     }
     let one_line = NamedText { name: "one line", text: "No text of one line tells what others have." };
-    let smaller = smaller_vocabularies(&DEMO, &[one_line], &[], &[0.0; 1024], &sizes, true, &Silent).unwrap();
-    assert!(smaller.iter().all(|smaller| smaller.lacks.is_none()));
+    let counted = CountedTexts::new(&DEMO, &[one_line], &[0.0; 1024], &Silent).unwrap();
+    assert_eq!(counted.lacking(512), None);
 }
 
 #[test]
