@@ -51,7 +51,15 @@ pub struct Checkpoint {
     headers_only: bool,
     tensors: BTreeMap<TensorId, CheckpointTensor>,
     /// What the layers are of those in the files, if they are not the same.
-    shape: Option<ShapePlan>,
+    shaped: Option<Shaped>,
+}
+
+/// What became of a model's layers.
+#[derive(Debug, Clone)]
+struct Shaped {
+    plan: ShapePlan,
+    /// The model before, with the tokens that it has now.
+    before: Arc<Checkpoint>,
 }
 
 /// How a checkpoint is laid out.
@@ -237,7 +245,7 @@ impl Checkpoint {
             headers_only: false,
             tensors,
             spec,
-            shape: None,
+            shaped: None,
         };
         checkpoint.check_vocabulary()
     }
@@ -285,7 +293,7 @@ impl Checkpoint {
             headers_only: false,
             tensors,
             spec,
-            shape: None,
+            shaped: None,
         };
         checkpoint.check_vocabulary()
     }

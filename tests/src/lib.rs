@@ -9,6 +9,7 @@ pub mod hub_server;
 pub mod judge;
 pub mod qwen3;
 pub mod random;
+pub mod random_checkpoint;
 pub mod schemas;
 pub mod spearman;
 pub mod typed;

@@ -31,6 +31,8 @@ pub enum ForwardError {
         cache.tensor_type().block_len()
     )]
     Cache { layer: usize, head_size: usize, cache: CacheType },
+    #[error("what texts have between two layers cannot be kept in a temporary file of the cache")]
+    TokenRows(#[source] std::io::Error),
     #[error("the prompt has no tokens")]
     EmptyPrompt,
     #[error("interrupted")]

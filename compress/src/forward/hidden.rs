@@ -22,6 +22,11 @@ impl Hidden {
         self.values.len() / self.width
     }
 
+    /// Numbers of one token.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
     /// All states, token after token.
     pub fn values(&self) -> &[f32] {
         &self.values

@@ -24,6 +24,7 @@ mod panels;
 pub(crate) mod rope;
 mod staged;
 mod taps;
+mod token_rows;
 pub(crate) mod weights;
 
 use secateur_model::{CacheType, Checkpoint, ModelSpec, Role, TensorId};
@@ -44,6 +45,7 @@ pub(crate) use linear::with_values;
 pub(crate) use norm::{sum_of, sum_of_two};
 pub use staged::{StagedLayer, StagedModel};
 pub use taps::{NoTaps, Site, Taps};
+pub(crate) use token_rows::TokenRows;
 
 /// Tokens of one text that pass a layer at a time.
 const CHUNK_TOKENS: usize = 512;
@@ -144,6 +146,28 @@ impl<'a> Forward<'a> {
         self.pass(index, texts, &tables, taps, progress)
     }
 
+    /// As [`run_layer`](Self::run_layer), for more texts than may stay in memory.
+    ///
+    /// # Errors
+    /// As [`run_layers`](Self::run_layers), or if the disk refuses.
+    pub(crate) fn run_layer_of_rows(
+        &self,
+        index: usize,
+        texts: &mut TokenRows,
+        taps: &mut dyn Taps,
+        progress: &dyn Progress,
+    ) -> Result<(), ForwardError> {
+        let tables = RopeTables::new(self.spec(), texts.longest())?;
+        self.with_layer(index, |layer| {
+            for text in 0..texts.texts() {
+                let mut hidden = texts.hidden(text)?;
+                self.pass_text(layer, text, &mut hidden, &tables, taps, progress)?;
+                texts.put(text, hidden.values())?;
+            }
+            Ok(())
+        })
+    }
+
     fn pass(
         &self,
         index: usize,
@@ -152,26 +176,37 @@ impl<'a> Forward<'a> {
         taps: &mut dyn Taps,
         progress: &dyn Progress,
     ) -> Result<(), ForwardError> {
-        let spec = self.spec();
         self.with_layer(index, |layer| {
-            for (text, hidden) in texts.iter_mut().enumerate() {
-                let mut memory = KeysAndValues::new(&spec.layers[index], hidden.tokens(), self.cache);
-                for chunk in hidden.chunks_mut(CHUNK_TOKENS) {
-                    if progress.is_interrupted() {
-                        return Err(ForwardError::Interrupted);
-                    }
-                    let tokens = chunk.len() / spec.hidden_size;
-                    taps.before_layer(index, chunk);
-                    layer.run(chunk, &mut [&mut memory], tables.of_layer(index), taps)?;
-                    if norm::first_not_finite(chunk, spec.hidden_size).is_some() {
-                        return Err(ForwardError::NotFinite { layer: index, text });
-                    }
-                    taps.after_layer(index, chunk);
-                    progress.advance(tokens as u64);
-                }
-            }
-            Ok(())
+            let mut texts = texts.iter_mut().enumerate();
+            texts.try_for_each(|(text, hidden)| self.pass_text(layer, text, hidden, tables, taps, progress))
         })
+    }
+
+    fn pass_text(
+        &self,
+        layer: &Layer,
+        text: usize,
+        hidden: &mut Hidden,
+        tables: &RopeTables,
+        taps: &mut dyn Taps,
+        progress: &dyn Progress,
+    ) -> Result<(), ForwardError> {
+        let (spec, index) = (self.spec(), layer.index);
+        let mut memory = KeysAndValues::new(&spec.layers[index], hidden.tokens(), self.cache);
+        for chunk in hidden.chunks_mut(CHUNK_TOKENS) {
+            if progress.is_interrupted() {
+                return Err(ForwardError::Interrupted);
+            }
+            let tokens = chunk.len() / spec.hidden_size;
+            taps.before_layer(index, chunk);
+            layer.run(chunk, &mut [&mut memory], tables.of_layer(index), taps)?;
+            if norm::first_not_finite(chunk, spec.hidden_size).is_some() {
+                return Err(ForwardError::NotFinite { layer: index, text });
+            }
+            taps.after_layer(index, chunk);
+            progress.advance(tokens as u64);
+        }
+        Ok(())
     }
 
     /// Hands a layer to `work`, read anew unless it was kept.

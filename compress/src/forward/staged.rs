@@ -73,26 +73,28 @@ impl StagedLayer<'_> {
         sites
     }
 
-    /// What the linear layers of `site` read. `before` is what those of the site before it read where both belong to the same
-    /// part of the layer, else it is not looked at; `hidden` is the text as it enters that part.
+    /// What the linear layers of `site` read, `[tokens, in_features]`; `hidden` is the text as it enters the part of the layer that the site is in.
     ///
     /// # Errors
     /// If there is no memory for a product.
     ///
     /// # Panics
     /// If the layer has no such site, or the text is longer than [`StagedModel::LONGEST`].
-    pub fn input(&self, site: Site, hidden: &Hidden, before: Vec<f32>) -> Result<Vec<f32>, ForwardError> {
+    pub fn input(&self, site: Site, hidden: &Hidden) -> Result<Vec<f32>, ForwardError> {
         assert!(hidden.tokens() <= CHUNK_TOKENS, "texts are at most one chunk long");
         let missing = "the site is one of `sites`";
         Ok(match (site, &self.layer.attention, &self.layer.feed_forward) {
             (Site::AttentionInput, Some(attention), _) => attention.norm.apply(hidden.values()),
             (Site::FfnInput, _, Some(feed_forward)) => feed_forward.norm.apply(hidden.values()),
-            (Site::FfnDown, _, Some(feed_forward)) => feed_forward.channels(before)?,
+            (Site::FfnDown, _, Some(feed_forward)) => {
+                feed_forward.channels(feed_forward.norm.apply(hidden.values()))?
+            }
             (Site::AttentionOutput, Some(attention), _) => {
                 let spec = &self.model.checkpoint.spec.layers[self.layer.index];
                 let mut memory = KeysAndValues::new(spec, hidden.tokens(), CacheType::F32);
+                let read = attention.norm.apply(hidden.values());
                 match self.model.tables.of_layer(self.layer.index) {
-                    Some(rope) => attention.mixed(before, &mut [&mut memory], rope)?,
+                    Some(rope) => attention.mixed(read, &mut [&mut memory], rope)?,
                     None => {
                         return Err(ForwardError::Unsupported {
                             layer: self.layer.index,
@@ -103,6 +105,18 @@ impl StagedLayer<'_> {
             }
             _ => panic!("{missing}"),
         })
+    }
+
+    /// Takes a text through the whole layer.
+    ///
+    /// # Errors
+    /// As [`input`](Self::input) and [`finish`](Self::finish).
+    pub fn pass(&self, text: usize, hidden: &mut Hidden) -> Result<(), ForwardError> {
+        for site in self.sites().into_iter().filter(|site| site.ends_part()) {
+            let input = self.input(site, hidden)?;
+            self.finish(site, text, hidden, input)?;
+        }
+        Ok(())
     }
 
     /// Which layer of the model it is.

@@ -48,5 +48,5 @@ pub fn round_sequentially(
     store: &RoundedStore,
     progress: &dyn Progress,
 ) -> Result<(), CompressError> {
-    Sequence { checkpoint, types, settings, vocabulary_second }.run(texts, store, progress)
+    Sequence { checkpoint, types, settings, vocabulary_second, texts, store }.run(progress)
 }

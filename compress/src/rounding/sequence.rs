@@ -6,7 +6,7 @@ use super::site::{SiteAverages, SiteSums};
 use super::store::{Part, RoundedMatrices, RoundedStore, Types, matrices_of};
 use super::target::{Trial, USUAL_DAMPING, damped, target, wanted};
 use crate::CompressError;
-use crate::forward::{ForwardError, Hidden, Site, StagedLayer, StagedModel};
+use crate::forward::{ForwardError, Hidden, Site, StagedLayer, StagedModel, TokenRows};
 use crate::progress::Progress;
 use crate::solve::{Averages, Equations};
 use secateur_quantize::feedback::{Problem, round_matrix};
@@ -20,7 +20,8 @@ pub struct Settings {
     pub sweeps: usize,
 }
 
-/// A model on its way.
+/// A model on its way. Its goal are the hidden states of the model that it was before its shape was cut, so that what a repair has left over is made
+/// good again where rounding errors are; unless hidden dimensions went, for then there are none to compare.
 pub(super) struct Sequence<'a> {
     pub checkpoint: &'a Checkpoint,
     /// Of every matrix.
@@ -28,55 +29,65 @@ pub(super) struct Sequence<'a> {
     pub settings: Settings,
     /// Of the token embedding and the output matrix: what errors in their rows are weighed by, `[hidden, hidden]`.
     pub vocabulary_second: &'a dyn Fn(Role) -> Vec<f32>,
+    pub texts: &'a [Vec<u32>],
+    pub store: &'a RoundedStore,
 }
 
 /// The calibration texts between two layers.
 struct Streams {
     /// As the parent has them.
-    parent: Vec<Hidden>,
+    parent: TokenRows,
     /// As the rounded model has them.
-    child: Vec<Hidden>,
+    child: TokenRows,
 }
 
 /// Rows of a vocabulary that are rounded at a time: 16 MiB as `f32`.
 const CHUNK_ELEMENTS: usize = 4 << 20;
 
 impl Sequence<'_> {
-    /// Rounds what `store` does not have yet. `progress` counts layers.
-    pub fn run(
-        &self,
-        texts: &[Vec<u32>],
-        store: &RoundedStore,
-        progress: &dyn Progress,
-    ) -> Result<(), CompressError> {
-        let layers = self.checkpoint.spec.layers.len();
-        progress.begin("rounding", layers as u64 + 1);
-        let vocabulary = self.vocabulary(store)?;
+    /// Rounds what the store does not have yet. `progress` counts layers.
+    pub fn run(&self, progress: &dyn Progress) -> Result<(), CompressError> {
+        let (parent, layers) = self.goal();
+        progress.begin("rounding", layers.len() as u64 + 1);
+        let vocabulary = self.vocabulary()?;
         progress.advance(1);
-        let mut streams = Streams {
-            parent: texts.iter().map(|text| self.embed(text, None)).collect::<Result<_, _>>()?,
-            child: texts.iter().map(|text| self.embed(text, Some(&vocabulary))).collect::<Result<_, _>>()?,
-        };
+        let mut streams = Streams { parent: self.embedded(None)?, child: self.embedded(Some(&vocabulary))? };
         drop(vocabulary);
-        let model = StagedModel::new(self.checkpoint)?;
-        for index in 0..layers {
-            let known = store.part(Part::Layer(index), &matrices_of(self.checkpoint, Part::Layer(index)));
+        let (parent, child) = (StagedModel::new(parent)?, StagedModel::new(self.checkpoint)?);
+        let mut passed = 0;
+        for (index, &of_parent) in layers.iter().enumerate() {
+            for gone in passed..of_parent {
+                let layer = parent.layer(gone)?;
+                self.finish(&mut streams.parent, progress, |text, hidden| layer.pass(text, hidden))?;
+            }
+            passed = of_parent + 1;
+            let known =
+                self.store.part(Part::Layer(index), &matrices_of(self.checkpoint, Part::Layer(index)));
             let is_known = known.is_some();
             let mut rounded = known.unwrap_or_default();
-            let parent = model.layer(index)?;
-            let mut child = model.layer(index)?;
-            self.layer(index, (&parent, &mut child), &mut streams, &mut rounded, is_known, progress)?;
+            let (of_parent, mut of_child) = (parent.layer(of_parent)?, child.layer(index)?);
+            self.layer(index, (&of_parent, &mut of_child), &mut streams, &mut rounded, is_known, progress)?;
             if !is_known {
-                store.keep(Part::Layer(index), &rounded)?;
+                self.store.keep(Part::Layer(index), &rounded)?;
             }
             progress.advance(1);
         }
         Ok(())
     }
 
-    fn vocabulary(&self, store: &RoundedStore) -> Result<RoundedMatrices, CompressError> {
+    /// The model whose hidden states are the goal, and for each layer of ours, which of its layers it was.
+    fn goal(&self) -> (&Checkpoint, Vec<usize>) {
+        match (self.checkpoint.before_shape(), self.checkpoint.shape()) {
+            (Some(before), Some(shape)) if shape.hidden.is_none() => {
+                (before, shape.layers.iter().map(|kept| kept.layer).collect())
+            }
+            _ => (self.checkpoint, (0..self.checkpoint.spec.layers.len()).collect()),
+        }
+    }
+
+    fn vocabulary(&self) -> Result<RoundedMatrices, CompressError> {
         let wanted = matrices_of(self.checkpoint, Part::Vocabulary);
-        if let Some(known) = store.part(Part::Vocabulary, &wanted) {
+        if let Some(known) = self.store.part(Part::Vocabulary, &wanted) {
             return Ok(known);
         }
         let mut rounded = RoundedMatrices::new();
@@ -93,28 +104,53 @@ impl Sequence<'_> {
             }
             rounded.insert(id, bytes);
         }
-        store.keep(Part::Vocabulary, &rounded)?;
+        self.store.keep(Part::Vocabulary, &rounded)?;
         Ok(rounded)
     }
 
-    /// The hidden states before the first layer, from the parent's embedding or a rounded one.
-    fn embed(&self, text: &[u32], rounded: Option<&RoundedMatrices>) -> Result<Hidden, CompressError> {
+    /// Room for so many numbers of each token.
+    fn rows(&self, width: usize) -> Result<TokenRows, ForwardError> {
+        TokenRows::new(self.texts.iter().map(Vec::len), width, self.store.folder())
+    }
+
+    /// The texts before the first layer, from the parent's embedding or a rounded one.
+    fn embedded(&self, rounded: Option<&RoundedMatrices>) -> Result<TokenRows, CompressError> {
         let spec = &self.checkpoint.spec;
         let id = TensorId::global(Role::TokenEmbedding);
         let rows = self.checkpoint.tensor(id)?;
-        let mut values = vec![0.0; text.len() * spec.hidden_size];
-        for (&token, row) in text.iter().zip(values.chunks_exact_mut(spec.hidden_size)) {
-            let token = token as usize;
-            match rounded.and_then(|rounded| rounded.get(&id)) {
-                Some(bytes) => {
-                    let row_bytes = bytes.len() / rows.rows();
-                    self.dequantize(id, &bytes[token * row_bytes..][..row_bytes], row)?;
+        let mut embedded = self.rows(spec.hidden_size)?;
+        for (number, text) in self.texts.iter().enumerate() {
+            let mut values = vec![0.0; text.len() * spec.hidden_size];
+            for (&token, row) in text.iter().zip(values.chunks_exact_mut(spec.hidden_size)) {
+                let token = token as usize;
+                match rounded.and_then(|rounded| rounded.get(&id)) {
+                    Some(bytes) => {
+                        let row_bytes = bytes.len() / rows.rows();
+                        self.dequantize(id, &bytes[token * row_bytes..][..row_bytes], row)?;
+                    }
+                    None => rows.read(token..token + 1, row)?,
                 }
-                None => rows.read(token..token + 1, row)?,
+                row.iter_mut().for_each(|value| *value *= spec.embedding_scale);
             }
-            row.iter_mut().for_each(|value| *value *= spec.embedding_scale);
+            embedded.put(number, &values)?;
         }
-        Ok(Hidden::new(values, spec.hidden_size))
+        Ok(embedded)
+    }
+
+    /// Changes the hidden states of each text.
+    fn finish(
+        &self,
+        texts: &mut TokenRows,
+        progress: &dyn Progress,
+        mut change: impl FnMut(usize, &mut Hidden) -> Result<(), ForwardError>,
+    ) -> Result<(), CompressError> {
+        for text in 0..self.texts.len() {
+            progress.check()?;
+            let mut hidden = texts.hidden(text)?;
+            change(text, &mut hidden)?;
+            texts.put(text, hidden.values())?;
+        }
+        Ok(())
     }
 
     /// Takes both streams through a layer, as the parent and the child have it; unless its matrices are known, they are rounded on the
@@ -128,34 +164,37 @@ impl Sequence<'_> {
         is_known: bool,
         progress: &dyn Progress,
     ) -> Result<(), CompressError> {
-        // of each text, what the site read last: by the parent, by the child
-        let mut inputs = vec![(Vec::new(), Vec::new()); streams.parent.len()];
-        for site in parent.sites() {
+        for site in child.sites() {
             let mut sums = SiteSums::new(site);
-            let ends_part = site.ends_part();
-            for (text, input) in inputs.iter_mut().enumerate() {
+            // what the child reads, until the matrix is known that reads it
+            let mut inputs = None;
+            for text in 0..self.texts.len() {
                 progress.check()?;
-                let (of_parent, of_child) = std::mem::take(input);
-                let of_parent = parent.input(site, &streams.parent[text], of_parent)?;
-                let of_child = child.input(site, &streams.child[text], of_child)?;
-                if ends_part {
-                    parent.finish(site, text, &mut streams.parent[text], of_parent.clone())?;
+                let (mut of_parent, of_child) = (streams.parent.hidden(text)?, streams.child.hidden(text)?);
+                let read_by_parent = parent.input(site, &of_parent)?;
+                let read_by_child = child.input(site, &of_child)?;
+                if site.ends_part() {
+                    parent.finish(site, text, &mut of_parent, read_by_parent.clone())?;
+                    streams.parent.put(text, of_parent.values())?;
+                    let inputs = match &mut inputs {
+                        Some(inputs) => inputs,
+                        None => inputs.insert(self.rows(read_by_child.len() / of_child.tokens().max(1))?),
+                    };
+                    inputs.put(text, &read_by_child)?;
                 }
                 if !is_known {
-                    let hidden = (&streams.parent[text], &streams.child[text]);
-                    sums.add(text, (self.checkpoint, parent), (&of_parent, &of_child), hidden)?;
+                    let (read, hidden) = ((&*read_by_parent, &*read_by_child), (&of_parent, &of_child));
+                    sums.add(text, (self.checkpoint, index), parent, read, hidden)?;
                 }
-                *input = (if ends_part { Vec::new() } else { of_parent }, of_child);
             }
             if !is_known {
                 self.site(index, site, sums, rounded)?;
             }
             child.replace(site, self.stacked(index, site, rounded)?)?;
-            if ends_part {
-                for (text, input) in inputs.iter_mut().enumerate() {
-                    let (_, of_child) = std::mem::take(input);
-                    child.finish(site, text, &mut streams.child[text], of_child)?;
-                }
+            if let Some(mut inputs) = inputs {
+                self.finish(&mut streams.child, progress, |text, hidden| {
+                    child.finish(site, text, hidden, inputs.get(text)?)
+                })?;
             }
         }
         Ok(())

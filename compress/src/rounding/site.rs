@@ -31,21 +31,22 @@ impl SiteSums {
     }
 
     /// Adds a text: what the site reads in the parent and in the rounded model, `[tokens, width]`; and the hidden states of the parent after the
-    /// part and of the rounded model before it, which count where the site ends a part.
+    /// part and of the rounded model before it, in its layer `index`, which count where the site ends a part.
     pub fn add(
         &mut self,
         text: usize,
-        (checkpoint, parent): (&Checkpoint, &StagedLayer),
+        (changed, index): (&Checkpoint, usize),
+        parent: &StagedLayer,
         (of_parent, of_child): (&[f32], &[f32]),
         (after, before): (&Hidden, &Hidden),
     ) -> Result<(), CompressError> {
         let width = of_child.len() / before.tokens().max(1);
         let ends_part = self.site.ends_part();
-        let outputs = if ends_part { checkpoint.spec.hidden_size } else { width };
+        let outputs = if ends_part { before.width() } else { width };
         let parts = self.parts.get_or_insert_with(|| std::array::from_fn(|_| Sums::new(outputs, width)));
         let sums = &mut parts[usize::from(judges(text))];
         let added = if ends_part {
-            let wanted = Wanted::of(checkpoint, parent, self.site, of_parent, after, before, None)?;
+            let wanted = Wanted::of((changed, index), parent, self.site, of_parent, after, before, None)?;
             let (inputs, wanted) = wanted.weighted(of_child);
             sums.add(&inputs, &wanted)
         } else {

@@ -79,6 +79,11 @@ impl RoundedStore {
         }
     }
 
+    /// Where it is.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Keeps a part: whole, or not at all.
     ///
     /// # Errors

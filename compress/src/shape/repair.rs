@@ -9,7 +9,7 @@ use secateur_model::{Checkpoint, Kept, ModelSpec, Role, TensorId};
 use super::bias::write_biases;
 use super::repaired_file::RepairedFile;
 use crate::CompressError;
-use crate::forward::{Forward, ForwardError, Hidden, Residency, Site, StagedLayer, StagedModel};
+use crate::forward::{Forward, ForwardError, Residency, Site, StagedLayer, StagedModel, TokenRows};
 use crate::progress::Progress;
 use crate::solve::{Sums, Wanted, columns, judges, solve};
 use crate::statistics::Statistics;
@@ -37,7 +37,8 @@ fn repaired_tensors(spec: &ModelSpec, shape: &ShapePlan) -> Vec<TensorId> {
 /// or biases beside them. `smaller` is the model in its shape as it is without repair; `statistics` are the parent's, over texts of at most 512
 /// tokens each.
 ///
-/// Memory holds the hidden states of all texts as both models have them, what one projection reads of them, and its sums.
+/// Memory holds a layer of each model, the sums of one projection, and up to 256 MiB each of the texts' hidden states in either model and of what the
+/// projection reads; more than these go to files beside `path` until the work is done.
 ///
 /// # Errors
 /// If something cannot be read, numbers are no longer finite, the disk refuses, or the user interrupts: there is no file then.
@@ -64,8 +65,11 @@ pub fn repair(
                 }
                 None => None,
             };
-            let sequence = Sequence { parent, smaller, all_hidden: all_hidden.as_ref(), shape, wanted, file };
-            sequence.run(statistics.sequences(), progress)
+            // a file has a folder
+            let folder = path.parent().unwrap_or(Path::new("."));
+            let all_hidden = all_hidden.as_ref();
+            let texts = statistics.sequences();
+            Sequence { parent, smaller, all_hidden, shape, wanted, file, texts, folder }.run(progress)
         }
     }
 }
@@ -87,19 +91,6 @@ impl Part {
     fn is_in(self, layer: &StagedLayer) -> bool {
         layer.sites().contains(&self.last)
     }
-
-    /// What the last projection reads, `[tokens, width]`.
-    fn input(self, layer: &StagedLayer, hidden: &Hidden) -> Result<Vec<f32>, CompressError> {
-        let first = layer.input(self.first, hidden, Vec::new())?;
-        Ok(layer.input(self.last, hidden, first)?)
-    }
-
-    /// Takes a text past the part; gives what the last projection read.
-    fn pass(self, layer: &StagedLayer, text: usize, hidden: &mut Hidden) -> Result<Vec<f32>, CompressError> {
-        let input = self.input(layer, hidden)?;
-        layer.finish(self.last, text, hidden, input.clone())?;
-        Ok(input)
-    }
 }
 
 /// Both models on their way.
@@ -111,26 +102,26 @@ struct Sequence<'a> {
     shape: &'a ShapePlan,
     wanted: Vec<TensorId>,
     file: RepairedFile,
+    texts: &'a [Vec<u32>],
+    /// Where there is room for what memory does not hold.
+    folder: &'a Path,
 }
 
 /// The texts between two parts of a layer.
 struct Streams {
     /// As the parent has them.
-    parent: Vec<Hidden>,
+    parent: TokenRows,
     /// As the smaller model has them.
-    child: Vec<Hidden>,
+    child: TokenRows,
 }
 
 impl Sequence<'_> {
-    fn run(mut self, texts: &[Vec<u32>], progress: &dyn Progress) -> Result<(), CompressError> {
+    fn run(mut self, progress: &dyn Progress) -> Result<(), CompressError> {
         progress.begin("repairing", self.shape.of as u64);
         let (parent, smaller) = (StagedModel::new(self.parent)?, StagedModel::new(self.smaller)?);
         let all_hidden = self.all_hidden.map(StagedModel::new).transpose()?;
-        let embedded = |model| -> Result<Vec<Hidden>, CompressError> {
-            let forward = Forward::new(model, Residency::Stream)?;
-            Ok(texts.iter().map(|text| forward.embed(text)).collect::<Result<_, _>>()?)
-        };
-        let mut streams = Streams { parent: embedded(self.parent)?, child: embedded(self.smaller)? };
+        let mut streams =
+            Streams { parent: self.embedded(self.parent)?, child: self.embedded(self.smaller)? };
         let mut kept = self.shape.layers.iter().enumerate().peekable();
         for index in 0..self.shape.of {
             let layer = parent.layer(index)?;
@@ -144,10 +135,25 @@ impl Sequence<'_> {
             progress.advance(1);
         }
         if self.all_hidden.is_some() {
-            let norm = self.output_norm(&parent, &smaller, &streams)?;
+            let norm = self.output_norm(&parent, &smaller, &mut streams)?;
             self.file.put(TensorId::global(Role::OutputNorm), &norm)?;
         }
         self.file.finish()
+    }
+
+    /// Room for so many numbers of each token.
+    fn rows(&self, width: usize) -> Result<TokenRows, ForwardError> {
+        TokenRows::new(self.texts.iter().map(Vec::len), width, self.folder)
+    }
+
+    /// The texts before the first layer.
+    fn embedded(&self, model: &Checkpoint) -> Result<TokenRows, ForwardError> {
+        let forward = Forward::new(model, Residency::Stream)?;
+        let mut rows = self.rows(model.spec.hidden_size)?;
+        for (text, tokens) in self.texts.iter().enumerate() {
+            rows.put(text, forward.embed(tokens)?.values())?;
+        }
+        Ok(rows)
     }
 
     /// The last norm's weights of what stays, each times what brings its outputs nearest to those of the parent: fewer dimensions have another mean square.
@@ -155,14 +161,14 @@ impl Sequence<'_> {
         &self,
         parent: &StagedModel,
         smaller: &StagedModel,
-        streams: &Streams,
+        streams: &mut Streams,
     ) -> Result<Vec<f32>, CompressError> {
         let mut weights = self.smaller.tensor(TensorId::global(Role::OutputNorm))?.read_all()?;
         let width = weights.len();
         let (mut products, mut squares) = (vec![0.0_f64; width], vec![0.0_f64; width]);
-        for (of_parent, of_child) in streams.parent.iter().zip(&streams.child) {
-            let wanted = self.in_kept(parent.output_input(of_parent)?);
-            let given = smaller.output_input(of_child)?;
+        for text in 0..self.texts.len() {
+            let wanted = self.in_kept(parent.output_input(&streams.parent.hidden(text)?)?);
+            let given = smaller.output_input(&streams.child.hidden(text)?)?;
             for (wanted, given) in wanted.chunks_exact(width).zip(given.chunks_exact(width)) {
                 for (index, (&wanted, &given)) in wanted.iter().zip(given).enumerate() {
                     products[index] += f64::from(wanted) * f64::from(given);
@@ -188,12 +194,16 @@ impl Sequence<'_> {
     }
 
     /// Takes texts through a layer as it is.
-    fn pass(layer: &StagedLayer, texts: &mut [Hidden], progress: &dyn Progress) -> Result<(), CompressError> {
-        for part in PARTS.into_iter().filter(|part| part.is_in(layer)) {
-            for (text, hidden) in texts.iter_mut().enumerate() {
-                progress.check()?;
-                part.pass(layer, text, hidden)?;
-            }
+    fn pass(
+        layer: &StagedLayer,
+        texts: &mut TokenRows,
+        progress: &dyn Progress,
+    ) -> Result<(), CompressError> {
+        for text in 0..texts.texts() {
+            progress.check()?;
+            let mut hidden = texts.hidden(text)?;
+            layer.pass(text, &mut hidden)?;
+            texts.put(text, hidden.values())?;
         }
         Ok(())
     }
@@ -216,20 +226,23 @@ impl Sequence<'_> {
             let is_wanted = self.wanted.contains(&id);
             let rows = self.smaller.tensor(id)?;
             let mut sums = sums(rows.rows(), rows.row_len());
-            let mut inputs = Vec::with_capacity(streams.child.len());
-            for (text, (of_parent, of_child)) in streams.parent.iter_mut().zip(&streams.child).enumerate() {
+            let mut inputs = self.rows(rows.row_len())?;
+            for text in 0..self.texts.len() {
                 progress.check()?;
-                let read_by_parent = part.pass(parent, text, of_parent)?;
-                let input = part.input(&child, of_child)?;
+                let (mut of_parent, of_child) = (streams.parent.hidden(text)?, streams.child.hidden(text)?);
+                let read_by_parent = parent.input(part.last, &of_parent)?;
+                parent.finish(part.last, text, &mut of_parent, read_by_parent.clone())?;
+                streams.parent.put(text, of_parent.values())?;
+                let input = child.input(part.last, &of_child)?;
                 if is_wanted {
-                    let (model, kept) = (self.parent, self.kept_hidden());
+                    let (model, kept) = ((self.smaller, new), self.kept_hidden());
                     let wanted =
-                        Wanted::of(model, parent, part.last, &read_by_parent, of_parent, of_child, kept)?;
+                        Wanted::of(model, parent, part.last, &read_by_parent, &of_parent, &of_child, kept)?;
                     let (inputs, wanted) = wanted.weighted(&input);
                     let sums = &mut sums[usize::from(judges(text))];
                     sums.add(&inputs, &wanted).map_err(ForwardError::from)?;
                 }
-                inputs.push(input);
+                inputs.put(text, &input)?;
             }
             if is_wanted {
                 let before = rows.read_all()?;
@@ -237,8 +250,10 @@ impl Sequence<'_> {
                 self.file.put(id, &weights)?;
                 child.replace(part.last, weights)?;
             }
-            for (text, (hidden, input)) in streams.child.iter_mut().zip(inputs).enumerate() {
-                child.finish(part.last, text, hidden, input)?;
+            for text in 0..self.texts.len() {
+                let mut hidden = streams.child.hidden(text)?;
+                child.finish(part.last, text, &mut hidden, inputs.get(text)?)?;
+                streams.child.put(text, hidden.values())?;
             }
         }
         Ok(())
@@ -251,7 +266,7 @@ impl Sequence<'_> {
         read: &StagedLayer,
         child: &mut StagedLayer,
         new: usize,
-        streams: &Streams,
+        streams: &mut Streams,
         progress: &dyn Progress,
     ) -> Result<(), CompressError> {
         let ids: Vec<TensorId> =
@@ -261,10 +276,11 @@ impl Sequence<'_> {
         let width = self.smaller.spec.hidden_size;
         let mut weights = matrices.concat();
         let mut sums = sums(weights.len() / width, width);
-        for (text, (of_parent, of_child)) in streams.parent.iter().zip(&streams.child).enumerate() {
+        for text in 0..self.texts.len() {
             progress.check()?;
-            let mut wanted = read.output(part.first, read.input(part.first, of_parent, Vec::new())?)?;
-            let input = child.input(part.first, of_child, Vec::new())?;
+            let (of_parent, of_child) = (streams.parent.hidden(text)?, streams.child.hidden(text)?);
+            let mut wanted = read.output(part.first, read.input(part.first, &of_parent)?)?;
+            let input = child.input(part.first, &of_child)?;
             let given = child.output(part.first, input.clone())?;
             wanted.iter_mut().zip(given).for_each(|(wanted, given)| *wanted -= given);
             let sums = &mut sums[usize::from(judges(text))];

@@ -16,13 +16,14 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// What brings the hidden states of the changed model, `before` the part, to those of the parent, `after` it; the changed model may have `kept` some of
-    /// its dimensions only. Where a norm comes between, that cannot be solved for, and it is what the parent's projection makes of `read_by_parent`.
+    /// What brings the hidden states of the changed model, `before` the part of its layer `index`, to those of the parent, `after` it; the changed model may
+    /// have `kept` some of its dimensions only. Where a norm comes between, that cannot be solved for, and it is what the parent's projection makes of
+    /// `read_by_parent`.
     ///
     /// # Errors
     /// If something cannot be read, or there is no memory for a product.
     pub fn of(
-        model: &Checkpoint,
+        (changed, index): (&Checkpoint, usize),
         parent: &StagedLayer,
         site: Site,
         read_by_parent: &[f32],
@@ -30,27 +31,27 @@ impl Wanted {
         before: &Hidden,
         kept: Option<&[u32]>,
     ) -> Result<Self, CompressError> {
-        let spec = &model.spec;
-        let width = kept.map_or(spec.hidden_size, <[u32]>::len);
-        let in_kept = |values| columns(values, spec.hidden_size, kept);
-        let after = in_kept(Cow::Borrowed(after.values()));
-        let (mut values, weights) = if spec.layers[parent.index()].post_norms {
+        let spec = &changed.spec;
+        let width = before.width();
+        let in_kept = |values| columns(values, after.width(), kept);
+        let after_in_kept = in_kept(Cow::Borrowed(after.values()));
+        let (mut values, weights) = if spec.layers[index].post_norms {
             let values = in_kept(parent.output(site, read_by_parent.to_vec())?.into()).into_owned();
             // its own norm divides by the size of the output, the next one by that of the hidden state
             let own = token_weights(&values, width);
-            let next = token_weights(&after, width);
+            let next = token_weights(&after_in_kept, width);
             let weights = own.iter().zip(next).map(|(own, next)| own * next).collect();
             (values, weights)
         } else {
-            let pairs = after.iter().zip(before.values());
+            let pairs = after_in_kept.iter().zip(before.values());
             let values = pairs.map(|(after, before)| after - before).collect();
-            (values, token_weights(&after, width))
+            (values, token_weights(&after_in_kept, width))
         };
         // a bias stays, and gives its part
         let role = if site == Site::FfnDown { Role::FfnDownBias } else { Role::AttentionOutputBias };
-        let bias = TensorId::in_layer(parent.index(), role);
+        let bias = TensorId::in_layer(index, role);
         if spec.shape(bias).is_some() {
-            let bias = in_kept(model.tensor(bias)?.read_all()?.into());
+            let bias = changed.tensor(bias)?.read_all()?;
             for row in values.chunks_exact_mut(bias.len()) {
                 row.iter_mut().zip(bias.iter()).for_each(|(value, bias)| *value -= bias);
             }

@@ -7,7 +7,7 @@ use secateur_model::Checkpoint;
 use super::collector::Collector;
 use super::store::{Files, Store, Subject};
 use super::{Moments, Place, Statistics, StatisticsError, fingerprint};
-use crate::forward::{Forward, ForwardError, Hidden, NoTaps, Residency};
+use crate::forward::{Forward, ForwardError, NoTaps, Residency, TokenRows};
 use crate::progress::Progress;
 
 /// What a run has made or found.
@@ -24,7 +24,7 @@ pub struct Calibration {
 /// Takes sequences of tokens through the model and keeps what is seen; what an earlier run has kept is used. The bytes on disk depend
 /// on nothing but model, sequences and version.
 ///
-/// Memory holds the hidden states of all sequences, one layer's weights, and its sums: 8 bytes for each pair of features of an input.
+/// Memory holds one layer's weights and its sums, 8 bytes for each pair of features of an input, and up to 256 MiB of hidden states: more than these go to a file.
 ///
 /// # Errors
 /// [`StatisticsError`]; what was finished stays, and the next run goes on from there.
@@ -91,9 +91,14 @@ impl Work {
         progress: &dyn Progress,
     ) -> Result<(), StatisticsError> {
         let forward = Forward::new(checkpoint, Residency::Stream)?;
-        let (first, mut texts) = match store.hidden(subject, forward.spec().hidden_size) {
-            Some((next, texts)) if self.layers.first().is_none_or(|&layer| next <= layer) => (next, texts),
-            _ => (0, embed(&forward, &subject.sequences)?),
+        let lengths = subject.sequences.iter().map(Vec::len);
+        let mut texts = TokenRows::new(lengths, forward.spec().hidden_size, &store.files.folder)?;
+        let first = match store.hidden(&mut texts) {
+            Some(next) if self.layers.first().is_none_or(|&layer| next <= layer) => next,
+            _ => {
+                embed(&forward, &subject.sequences, &mut texts)?;
+                0
+            }
         };
         let end = match self.layers.last() {
             Some(last) if !self.output => last + 1,
@@ -103,20 +108,21 @@ impl Work {
         for layer in first..end {
             if self.layers.contains(&layer) {
                 let mut collector = Collector::new(&forward.spec().layers[layer], forward.spec().hidden_size);
-                forward.run_layer(layer, &mut texts, &mut collector, progress)?;
+                forward.run_layer_of_rows(layer, &mut texts, &mut collector, progress)?;
                 collector.check().map_err(ForwardError::from)?;
                 store.files.write_layer(layer, collector)?;
             } else {
-                forward.run_layer(layer, &mut texts, &mut NoTaps, progress)?;
+                forward.run_layer_of_rows(layer, &mut texts, &mut NoTaps, progress)?;
             }
             if layer + 1 < end {
-                store.write_hidden(layer + 1, &texts)?;
+                store.write_hidden(layer + 1, &mut texts)?;
             }
         }
         if self.output {
             let mut moments = Moments::new(forward.spec().hidden_size);
-            for text in &texts {
-                moments.add(&forward.output_input(text, 0..text.tokens())).map_err(ForwardError::from)?;
+            for text in 0..texts.texts() {
+                let text = texts.hidden(text)?;
+                moments.add(&forward.output_input(&text, 0..text.tokens())).map_err(ForwardError::from)?;
             }
             store.files.write_output(&moments)?;
         }
@@ -125,6 +131,9 @@ impl Work {
 }
 
 /// The hidden states before the first layer.
-fn embed(forward: &Forward, sequences: &[Vec<u32>]) -> Result<Vec<Hidden>, StatisticsError> {
-    sequences.iter().map(|sequence| Ok(forward.embed(sequence)?)).collect()
+fn embed(forward: &Forward, sequences: &[Vec<u32>], texts: &mut TokenRows) -> Result<(), StatisticsError> {
+    for (text, sequence) in sequences.iter().enumerate() {
+        texts.put(text, forward.embed(sequence)?.values())?;
+    }
+    Ok(())
 }

@@ -8,6 +8,7 @@ mod collector;
 mod cross;
 mod error;
 mod fingerprint;
+mod hidden_file;
 mod imatrix;
 mod imatrix_legacy;
 mod input_moments;

@@ -12,9 +12,9 @@ use sha2::{Digest, Sha256};
 
 use super::collector::Collector;
 use super::tensor_file::{self, Label, Tensors};
-use super::{InputMoments, LayerStatistics, Moments, StatisticsError, fingerprint};
+use super::{InputMoments, LayerStatistics, Moments, StatisticsError, fingerprint, hidden_file};
 use crate::checksum::hexadecimal;
-use crate::forward::{Hidden, Site};
+use crate::forward::{Site, TokenRows};
 use crate::progress::Progress;
 
 /// What the folder is of.
@@ -223,26 +223,19 @@ impl Store {
 
     /// Keeps the hidden states before a layer, so that a run which ends there can go on from them. To compute them again would take
     /// half of all that was done so far, writing them takes a few hundredths of the layer.
-    pub(super) fn write_hidden(&self, next_layer: usize, texts: &[Hidden]) -> Result<(), StatisticsError> {
-        let values: Vec<f32> = texts.iter().flat_map(Hidden::values).copied().collect();
-        let tokens: usize = texts.iter().map(Hidden::tokens).sum();
-        let label = Label { next_layer: Some(next_layer), ..self.files.label(tokens as u64) };
-        let tensors = [("hidden".to_owned(), (vec![values.len()], values))].into();
-        tensor_file::write(&self.files.folder.join(HIDDEN_NAME), label, &tensors)
+    pub(super) fn write_hidden(
+        &self,
+        next_layer: usize,
+        texts: &mut TokenRows,
+    ) -> Result<(), StatisticsError> {
+        let label = Label { next_layer: Some(next_layer), ..self.files.label(texts.tokens() as u64) };
+        hidden_file::write(&self.files.folder.join(HIDDEN_NAME), label, texts)
     }
 
-    /// The hidden states that a run has left, and the layer that comes next; `None` if they are not whole.
-    pub(super) fn hidden(&self, subject: &Subject, hidden_size: usize) -> Option<(usize, Vec<Hidden>)> {
-        let path = self.files.folder.join(HIDDEN_NAME);
-        let (label, mut tensors) = tensor_file::read(&path, &self.files.fingerprint).ok()??;
-        let (_, values) = tensors.remove("hidden")?;
-        let mut rest = (values.len() == subject.tokens() * hidden_size).then_some(values.as_slice())?;
-        let texts = subject.sequences.iter().map(|sequence| {
-            let (text, after) = rest.split_at(sequence.len() * hidden_size);
-            rest = after;
-            Hidden::new(text.to_vec(), hidden_size)
-        });
-        Some((label.next_layer?, texts.collect()))
+    /// Takes over the hidden states that a run has left, and gives the layer that comes next; `None` if they are not whole, so that `texts` have to
+    /// begin anew.
+    pub(super) fn hidden(&self, texts: &mut TokenRows) -> Option<usize> {
+        hidden_file::read(&self.files.folder.join(HIDDEN_NAME), &self.files.fingerprint, texts)
     }
 
     pub(super) fn remove_hidden(&self) -> Result<(), StatisticsError> {

@@ -6,10 +6,11 @@ use std::io;
 use std::path::Path;
 
 use safetensors::SafeTensors;
-use safetensors::tensor::TensorView;
+use safetensors::tensor::{Metadata, TensorView};
 use secateur_model::atomic_file::AtomicFile;
 use secateur_model::hf::SafetensorsLayout;
 use secateur_model::stored::NewTensor;
+use secateur_model::tensor_writer::TensorWriter;
 use secateur_model::{ModelError, TensorType};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -52,18 +53,27 @@ pub(super) fn write(path: &Path, mut label: Label, tensors: &Tensors) -> Result<
             tensor_type: TensorType::F32,
         })
         .collect();
-    let unwritable = |source| StatisticsError::Write { path: path.to_owned(), source };
-    let json = serde_json::to_string(&label).map_err(|error| unwritable(error.into()))?;
-    let layout = SafetensorsLayout::with_metadata(&new_tensors, KEY, &json)
-        .map_err(|source| ModelError::Safetensors { path: path.to_owned(), source })?;
     let in_file = |source| ModelError::TensorWrite { path: path.to_owned(), source };
-    let mut writer = layout.start(AtomicFile::create(path)?).map_err(unwritable)?;
+    let mut writer = begin(path, &label, &new_tensors)?;
     // all are of one type: the layout keeps their order
     for (name, (_, values)) in tensors {
         writer.begin(name).map_err(in_file)?;
         writer.write_all(bytes_of(values)).map_err(in_file)?;
     }
     Ok(writer.finish().map_err(in_file)?.commit()?)
+}
+
+/// Begins such a file; `label` knows the digest of what will be written.
+pub(super) fn begin(
+    path: &Path,
+    label: &Label,
+    tensors: &[NewTensor],
+) -> Result<TensorWriter<AtomicFile>, StatisticsError> {
+    let unwritable = |source| StatisticsError::Write { path: path.to_owned(), source };
+    let json = serde_json::to_string(label).map_err(|error| unwritable(error.into()))?;
+    let layout = SafetensorsLayout::with_metadata(tensors, KEY, &json)
+        .map_err(|source| ModelError::Safetensors { path: path.to_owned(), source })?;
+    layout.start(AtomicFile::create(path)?).map_err(unwritable)
 }
 
 /// Reads a file that [`write`] has written for this fingerprint; `None` if there is none.
@@ -81,9 +91,7 @@ pub(super) fn read(path: &Path, fingerprint: &str) -> Result<Option<(Label, Tens
 fn parse(bytes: &[u8], fingerprint: &str) -> Result<(Label, Tensors), String> {
     let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
-    let metadata = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
-    let label: Label =
-        serde_json::from_str(metadata.ok_or("it has no label")?).map_err(|error| error.to_string())?;
+    let label = label(&header)?;
     if label.fingerprint != fingerprint {
         return Err("it is of another model, text or version".to_owned());
     }
@@ -98,6 +106,12 @@ fn parse(bytes: &[u8], fingerprint: &str) -> Result<(Label, Tensors), String> {
     Ok((label, tensors.collect()))
 }
 
+/// The label in a header.
+pub(super) fn label(header: &Metadata) -> Result<Label, String> {
+    let text = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
+    serde_json::from_str(text.ok_or("it has no label")?).map_err(|error| error.to_string())
+}
+
 fn digest<'a>(tensors: impl Iterator<Item = &'a [u8]>) -> String {
     let mut hasher = Sha256::new();
     tensors.for_each(|bytes| hasher.update(bytes));
@@ -105,7 +119,7 @@ fn digest<'a>(tensors: impl Iterator<Item = &'a [u8]>) -> String {
 }
 
 /// Numbers as they lie in memory, which is little-endian on every machine that we build for.
-fn bytes_of(values: &[f32]) -> &[u8] {
+pub(super) fn bytes_of(values: &[f32]) -> &[u8] {
     bytemuck::cast_slice(values)
 }
 

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
-use super::CheckpointTensor;
+use super::{CheckpointTensor, Shaped};
 use crate::shape::{KeptLayer, ShapePlan};
 use crate::spec::{FeedForward, LayerSpec, Mixer};
 use crate::stored::StoredTensor;
@@ -16,6 +17,7 @@ impl Checkpoint {
     /// # Errors
     /// If the shape is none of this model, or the file cannot be read or has tensors that the smaller model has not.
     pub fn with_shape(mut self, shape: &ShapePlan, repaired: Option<&Path>) -> Result<Self, ModelError> {
+        let before = Arc::new(self.clone());
         let of_model = |source| ModelError::Shape { path: self.source.clone(), source };
         let mut spec = shape.apply(&self.spec).map_err(of_model)?;
         let mut tensors = BTreeMap::new();
@@ -42,13 +44,18 @@ impl Checkpoint {
             self.replace(&spec, path, &by_name)?;
         }
         self.spec = spec;
-        self.shape = Some(shape.clone());
+        self.shaped = Some(Shaped { plan: shape.clone(), before });
         Ok(self)
     }
 
     /// What the model's layers are of those in its files, if they are not the same.
     pub fn shape(&self) -> Option<&ShapePlan> {
-        self.shape.as_ref()
+        self.shaped.as_ref().map(|shaped| &shaped.plan)
+    }
+
+    /// The model before it had its [`shape`](Self::shape), with the tokens that it has now.
+    pub fn before_shape(&self) -> Option<&Self> {
+        self.shaped.as_ref().map(|shaped| shaped.before.as_ref())
     }
 
     /// Puts the tensors of another file in their places.
