@@ -1,11 +1,9 @@
 //! What a matrix should be before it is rounded, and how it is best rounded, chosen on texts that neither was fitted to.
 
-use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use secateur_model::{TensorType, dequantize_row};
 use secateur_quantize::feedback::{Problem, ProblemError, round_matrix};
 
-use crate::forward::with_values;
 use crate::solve::{Averages, Equations, solve};
 
 /// Ridge of a target where no text is left to choose it on.
@@ -26,11 +24,7 @@ pub fn wanted(weights: &[f32], averages: &Averages, ends_part: bool) -> candle_c
     if ends_part {
         return Ok(averages.cross.clone());
     }
-    let width = averages.width;
-    // [rows, width] x [width, width]
-    let left = Tensor::from_slice(weights, (weights.len() / width, width), &Device::Cpu)?;
-    let product = left.matmul(&Tensor::from_slice(&averages.cross, (width, width), &Device::Cpu)?)?;
-    with_values(&product, <[f32]>::to_vec)
+    averages.through(weights)
 }
 
 /// The weights `[rows, width]` with which a layer, reading what the rounded model gives it, does what it should. The ridge toward the parent's

@@ -1,5 +1,5 @@
-//! Takes two copies of a text through the model, as the parent and as the smaller model see it, and solves each output projection of the
-//! smaller one for what the parent's hidden states are. Where hidden dimensions are gone, what reads them is solved for what it gave, too.
+//! Takes two copies of a text through the model, as the parent and as the smaller model see it, and solves each matrix of the smaller one that reads
+//! something else than in the parent: output projections for what the parent's hidden states are, all others for what they gave there.
 
 use std::path::Path;
 
@@ -11,19 +11,19 @@ use super::repaired_file::RepairedFile;
 use crate::CompressError;
 use crate::forward::{Forward, ForwardError, Residency, Site, StagedLayer, StagedModel, TokenRows};
 use crate::progress::Progress;
-use crate::solve::{Sums, Wanted, columns, judges, solve};
+use crate::solve::{Averages, Sums, Wanted, columns, judges, solve};
 use crate::statistics::Statistics;
 
-/// The tensors that are solved anew, in the order in which they are: all output projections from the first on whose input or whose layer's input differs
-/// from the parent's, and where hidden dimensions go, all that reads them.
+/// The tensors that are solved anew, in the order in which they are: all matrices of layers whose input differs from the parent's, but for what reads a
+/// part that does not.
 fn repaired_tensors(spec: &ModelSpec, shape: &ShapePlan) -> Vec<TensorId> {
     let mut tensors = Vec::new();
     let mut differs = shape.hidden.is_some();
     for (new, kept) in shape.layers.iter().enumerate() {
         differs |= kept.layer != new;
         for (part, is_cut) in PARTS.into_iter().zip([kept.kv_heads.is_some(), kept.ffn.is_some()]) {
+            let readers = if differs { part.first.roles() } else { &[] };
             differs |= is_cut;
-            let readers = if shape.hidden.is_some() { part.first.roles() } else { &[] };
             let roles = readers.iter().copied().chain(differs.then_some(part.role));
             let is_there = |role: &Role| spec.shape(TensorId::in_layer(kept.layer, *role)).is_some();
             tensors.extend(roles.filter(is_there).map(|role| TensorId::in_layer(new, role)));
@@ -67,7 +67,7 @@ pub fn repair(
             };
             // a file has a folder
             let folder = path.parent().unwrap_or(Path::new("."));
-            let all_hidden = all_hidden.as_ref();
+            let all_hidden = all_hidden.as_ref().unwrap_or(smaller);
             let texts = statistics.sequences();
             Sequence { parent, smaller, all_hidden, shape, wanted, file, texts, folder }.run(progress)
         }
@@ -97,8 +97,8 @@ impl Part {
 struct Sequence<'a> {
     parent: &'a Checkpoint,
     smaller: &'a Checkpoint,
-    /// The smaller model with all hidden dimensions, if some of them go: its matrices give what the parent's give of what stays.
-    all_hidden: Option<&'a Checkpoint>,
+    /// The smaller model with all hidden dimensions: of what the parent reads, its matrices give what the parent's give.
+    all_hidden: &'a Checkpoint,
     shape: &'a ShapePlan,
     wanted: Vec<TensorId>,
     file: RepairedFile,
@@ -119,7 +119,6 @@ impl Sequence<'_> {
     fn run(mut self, progress: &dyn Progress) -> Result<(), CompressError> {
         progress.begin("repairing", self.shape.of as u64);
         let (parent, smaller) = (StagedModel::new(self.parent)?, StagedModel::new(self.smaller)?);
-        let all_hidden = self.all_hidden.map(StagedModel::new).transpose()?;
         let mut streams =
             Streams { parent: self.embedded(self.parent)?, child: self.embedded(self.smaller)? };
         let mut kept = self.shape.layers.iter().enumerate().peekable();
@@ -127,14 +126,13 @@ impl Sequence<'_> {
             let layer = parent.layer(index)?;
             match kept.next_if(|(_, kept)| kept.layer == index) {
                 Some((new, _)) => {
-                    let read = all_hidden.as_ref().map(|model| model.layer(new)).transpose()?;
-                    self.layer((&layer, read.as_ref()), smaller.layer(new)?, new, &mut streams, progress)?;
+                    self.layer(&layer, smaller.layer(new)?, new, &mut streams, progress)?;
                 }
                 None => Self::pass(&layer, &mut streams.parent, progress)?,
             }
             progress.advance(1);
         }
-        if self.all_hidden.is_some() {
+        if self.shape.hidden.is_some() {
             let norm = self.output_norm(&parent, &smaller, &mut streams)?;
             self.file.put(TensorId::global(Role::OutputNorm), &norm)?;
         }
@@ -208,20 +206,17 @@ impl Sequence<'_> {
         Ok(())
     }
 
-    /// Takes both streams through a layer that stays, and solves on the way what is wanted of it. Beside the parent's layer stands the same with the heads
-    /// and channels that stay, where hidden dimensions go.
+    /// Takes both streams through a layer that stays, and solves on the way what is wanted of it.
     fn layer(
         &mut self,
-        (parent, read): (&StagedLayer, Option<&StagedLayer>),
+        parent: &StagedLayer,
         mut child: StagedLayer,
         new: usize,
         streams: &mut Streams,
         progress: &dyn Progress,
     ) -> Result<(), CompressError> {
         for part in PARTS.into_iter().filter(|part| part.is_in(parent)) {
-            if let Some(read) = read {
-                self.readers(part, read, &mut child, new, streams, progress)?;
-            }
+            self.readers(part, parent, &mut child, new, streams, progress)?;
             let id = TensorId::in_layer(new, part.role);
             let is_wanted = self.wanted.contains(&id);
             let rows = self.smaller.tensor(id)?;
@@ -246,7 +241,7 @@ impl Sequence<'_> {
             }
             if is_wanted {
                 let before = rows.read_all()?;
-                let weights = fitted(sums, &before)?.unwrap_or(before);
+                let weights = fitted(&sums, &before, None)?.unwrap_or(before);
                 self.file.put(id, &weights)?;
                 child.replace(part.last, weights)?;
             }
@@ -259,44 +254,39 @@ impl Sequence<'_> {
         Ok(())
     }
 
-    /// Solves the matrices that a part begins with, so that of what stays of the hidden states they give what they gave of all.
+    /// Solves the matrices that a part begins with, if that is wanted of them, so that of the smaller model's hidden states they give what they gave of the
+    /// parent's.
     fn readers(
         &mut self,
         part: Part,
-        read: &StagedLayer,
+        parent: &StagedLayer,
         child: &mut StagedLayer,
         new: usize,
         streams: &mut Streams,
         progress: &dyn Progress,
     ) -> Result<(), CompressError> {
-        let ids: Vec<TensorId> =
-            part.first.roles().iter().map(|&role| TensorId::in_layer(new, role)).collect();
-        let matrices =
-            ids.iter().map(|&id| self.smaller.tensor(id)?.read_all()).collect::<Result<Vec<_>, _>>()?;
-        let width = self.smaller.spec.hidden_size;
-        let mut weights = matrices.concat();
-        let mut sums = sums(weights.len() / width, width);
+        let ids = part.first.roles().iter().map(|&role| TensorId::in_layer(new, role));
+        let ids: Vec<TensorId> = ids.filter(|id| self.wanted.contains(id)).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let mut sums = sums(self.parent.spec.hidden_size, self.smaller.spec.hidden_size);
         for text in 0..self.texts.len() {
             progress.check()?;
-            let (of_parent, of_child) = (streams.parent.hidden(text)?, streams.child.hidden(text)?);
-            let mut wanted = read.output(part.first, read.input(part.first, &of_parent)?)?;
-            let input = child.input(part.first, &of_child)?;
-            let given = child.output(part.first, input.clone())?;
-            wanted.iter_mut().zip(given).for_each(|(wanted, given)| *wanted -= given);
+            let of_parent = parent.input(part.first, &streams.parent.hidden(text)?)?;
+            let of_child = child.input(part.first, &streams.child.hidden(text)?)?;
             let sums = &mut sums[usize::from(judges(text))];
-            sums.add(&input, &wanted).map_err(ForwardError::from)?;
+            sums.add(&of_child, &of_parent).map_err(ForwardError::from)?;
         }
-        // what is missing is solved for, so that biases stay as they are
-        if let Some(missing) = fitted(sums, &vec![0.0; weights.len()])? {
-            weights.iter_mut().zip(missing).for_each(|(weight, missing)| *weight += missing);
+        let mut stacked = Vec::new();
+        for id in ids {
+            let before = self.smaller.tensor(id)?.read_all()?;
+            let gave = self.all_hidden.tensor(id)?.read_all()?;
+            let weights = fitted(&sums, &before, Some(&gave))?.unwrap_or(before);
+            self.file.put(id, &weights)?;
+            stacked.extend(weights);
         }
-        let mut rest = weights.as_slice();
-        for (&id, matrix) in ids.iter().zip(&matrices) {
-            let (own, after) = rest.split_at(matrix.len());
-            self.file.put(id, own)?;
-            rest = after;
-        }
-        Ok(child.replace(part.first, weights)?)
+        Ok(child.replace(part.first, stacked)?)
     }
 }
 
@@ -305,10 +295,22 @@ fn sums(outputs: usize, width: usize) -> [Sums; 2] {
     std::array::from_fn(|_| Sums::new(outputs, width))
 }
 
-/// The weights that fit best what is summed for fitting and for judging; nothing if nothing was.
-fn fitted([fitted, held_out]: [Sums; 2], before: &[f32]) -> Result<Option<Vec<f32>>, CompressError> {
-    let Some(fitted) = fitted.averages() else { return Ok(None) };
-    let held_out = held_out.averages();
+/// The weights that fit best what is summed for fitting and for judging; nothing if nothing was. The sums are of what should come out, or of what `through`
+/// should make it of.
+fn fitted(
+    [fitted, held_out]: &[Sums; 2],
+    before: &[f32],
+    through: Option<&[f32]>,
+) -> Result<Option<Vec<f32>>, CompressError> {
+    let averages = |sums: &Sums| -> Result<Option<Averages>, ForwardError> {
+        let Some(mut averages) = sums.averages() else { return Ok(None) };
+        if let Some(weights) = through {
+            averages.cross = averages.through(weights)?;
+        }
+        Ok(Some(averages))
+    };
+    let Some(fitted) = averages(fitted)? else { return Ok(None) };
+    let held_out = averages(held_out)?;
     let judge = held_out.as_ref().unwrap_or(&fitted);
     Ok(Some(solve(before, (&fitted).into(), judge.into()).map_err(ForwardError::from)?.weights))
 }

@@ -1,5 +1,8 @@
 //! What a text has to say about a matrix that is solved anew.
 
+use candle_core::{Device, Tensor};
+
+use crate::forward::with_values;
 use crate::statistics::{CrossMoments, Moments};
 
 /// Second moments of what a matrix reads, and how what it should give goes with them.
@@ -18,6 +21,21 @@ pub struct Averages {
     pub second: Vec<f32>,
     /// `E[d yᵀ]` of what should come out and the inputs, `[outputs, width]`.
     pub cross: Vec<f32>,
+}
+
+impl Averages {
+    /// The cross moments of a matrix that should give what `weights`, `[rows, outputs]`, make of what should come out here: `E[(W d) yᵀ] = W E[d yᵀ]`,
+    /// `[rows, width]`.
+    ///
+    /// # Errors
+    /// If there is no memory for a product.
+    pub fn through(&self, weights: &[f32]) -> candle_core::Result<Vec<f32>> {
+        let outputs = self.cross.len() / self.width;
+        // [rows, outputs] x [outputs, width]
+        let left = Tensor::from_slice(weights, (weights.len() / outputs, outputs), &Device::Cpu)?;
+        let product = left.matmul(&Tensor::from_slice(&self.cross, (outputs, self.width), &Device::Cpu)?)?;
+        with_values(&product, <[f32]>::to_vec)
+    }
 }
 
 impl Sums {
