@@ -196,6 +196,44 @@ fn repair_brings_back_most_of_what_was_lost() {
 }
 
 #[test]
+fn what_reads_changed_states_is_solved_as_well_as_what_adds_to_them() {
+    let folder = tempfile::tempdir().unwrap();
+    // with output projections alone 0.68 and 0.28 of what is lost remain
+    for (shape, most) in [(["--layers", "3"], 0.64), (["--heads", "2"], 0.26)] {
+        let lost = |repair: &str| {
+            let out = folder.path().join(format!("{}{repair}", shape[0]));
+            let options = [&["--type", "f16", "--repair", repair], &shape[..]].concat();
+            let record = binary::compress(Path::new("demo"), &options, &out);
+            record["quality"]["divergence"].as_f64().unwrap()
+        };
+        let (bare, solved) = (lost("none"), lost("solve"));
+        assert!(solved < most * bare, "{shape:?}: {solved} {bare}");
+    }
+}
+
+#[test]
+fn full_rounding_makes_good_what_no_repair_did() {
+    let folder = tempfile::tempdir().unwrap();
+    let lost = |rounding: &str| {
+        let out = folder.path().join(rounding);
+        let options = ["--type", "q8_0", "--ffn", "192", "--repair", "none", "--rounding", rounding];
+        let record = binary::compress(Path::new("demo"), &options, &out);
+        record["quality"]["divergence"].as_f64().unwrap()
+    };
+    let (nearest, full) = (lost("rtn"), lost("full"));
+    assert!(full < 0.6 * nearest, "{full} {nearest}");
+    // layers that are gone are passed by the goal alone
+    let out = folder.path().join("layers");
+    let options = ["--type", "q8_0", "--keep-layers", "0,2,3", "--repair", "none", "--rounding"];
+    let lost = |rounding: &str| {
+        let record = binary::compress(Path::new("demo"), &[&options[..], &[rounding]].concat(), &out);
+        record["quality"]["divergence"].as_f64().unwrap()
+    };
+    let (nearest, full) = (lost("rtn"), lost("full"));
+    assert!(full < 0.7 * nearest, "{full} {nearest}");
+}
+
+#[test]
 fn what_reads_hidden_dimensions_makes_good_for_those_that_go() {
     let folder = tempfile::tempdir().unwrap();
     let lost = |name: &str, options: &[&str]| {
