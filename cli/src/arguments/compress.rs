@@ -59,7 +59,7 @@ pub struct CompressArguments {
     /// A text file, or a folder of .txt and .md files, to calibrate on; may be repeated [default: a mixed text in the program]
     #[arg(long = "text", value_name = "FILE|FOLDER")]
     pub texts: Vec<PathBuf>,
-    /// Tokens to calibrate on at most, spread over the text [default: 24576; where plans are searched 32768, or 12288 with --search fast]
+    /// Tokens to calibrate on at most, spread over the text [default: 24576, or 12288 with --search fast]
     #[arg(long, value_name = "N")]
     pub tokens: Option<usize>,
     /// llama.cpp's importance matrix instead of a calibration, for --rounding weighted

@@ -45,7 +45,7 @@ pub struct SearchArguments {
     /// A text file, or a folder of .txt and .md files, to calibrate and measure on; may be repeated [default: a mixed text in the program]
     #[arg(long = "text", value_name = "FILE|FOLDER")]
     pub texts: Vec<PathBuf>,
-    /// Tokens to calibrate on at most, spread over the text [default: 32768, or 12288 with --search fast]
+    /// Tokens to calibrate on at most, spread over the text [default: 24576, or 12288 with --search fast]
     #[arg(long, value_name = "N")]
     pub tokens: Option<usize>,
 }
@@ -132,19 +132,18 @@ impl PresetArgument {
     fn limit(self) -> Limit {
         match self {
             Self::Fast => Limit::Evaluations(0),
-            Self::Balanced => Limit::Time(Duration::from_secs(4 * 60)),
+            Self::Balanced => Limit::Time(Duration::from_secs(5 * 60)),
             Self::Thorough => Limit::Time(Duration::from_secs(60 * 60)),
         }
     }
 }
 
 impl EffortArguments {
-    /// Tokens to calibrate on where nobody says how many: a fast search is not worth the time that more would take, and the others gain more by another
-    /// third of text than by the minutes of measuring that it takes.
+    /// Tokens to calibrate on where nobody says how many: a fast search is not worth the time that more would take.
     pub fn usual_tokens(&self) -> usize {
         match self.search {
             PresetArgument::Fast => 12_288,
-            PresetArgument::Balanced | PresetArgument::Thorough => 32_768,
+            PresetArgument::Balanced | PresetArgument::Thorough => USUAL_TOKENS,
         }
     }
 
