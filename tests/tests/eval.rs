@@ -112,8 +112,11 @@ fn smaller_caches_lose_what_they_lose_in_llama_cpp() {
         let (mean, scatter) = (of("value"), of("error").hypot(judged.mean_error));
         assert!((mean - judged.mean).abs() < 3.0 * scatter, "{cache}: {mean} here, {} there", judged.mean);
         assert!(scatter < 0.15 * mean, "{cache}: {scatter} of {mean} says nothing");
-        let same_top = number(&ours, "/divergences/0/same_top/value");
-        assert!((same_top - judged.same_top).abs() < 0.01, "{cache}: {same_top}, {}", judged.same_top);
+        // both are counted on so many tokens, of which other ones tip over on each processor
+        let same_top = |part: &str| number(&ours, &format!("/divergences/0/same_top/{part}"));
+        let scatter = std::f64::consts::SQRT_2 * same_top("error");
+        let difference = same_top("value") - judged.same_top;
+        assert!(difference.abs() < 3.0 * scatter, "{cache}: {} and {}", same_top("value"), judged.same_top);
     }
 }
 
