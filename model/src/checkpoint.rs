@@ -58,7 +58,7 @@ pub struct Checkpoint {
 #[derive(Debug, Clone)]
 struct Shaped {
     plan: ShapePlan,
-    /// The model before, with the tokens that it has now.
+    /// The model before, with the tokens that it had then.
     before: Arc<Checkpoint>,
 }
 

@@ -176,20 +176,22 @@ fn what_removes_nothing_changes_nothing() {
     }
 }
 
+/// What the model in the program loses with these options, in nats per token.
+fn divergence(options: &str) -> f64 {
+    let folder = tempfile::tempdir().unwrap();
+    let options: Vec<&str> = options.split_whitespace().collect();
+    let record = binary::compress(Path::new("demo"), &options, &folder.path().join("out"));
+    record["quality"]["divergence"].as_f64().unwrap()
+}
+
 #[test]
 fn repair_brings_back_most_of_what_was_lost() {
-    let folder = tempfile::tempdir().unwrap();
-    let lost = |name: &str, options: &[&str]| {
-        let out = folder.path().join(name);
-        let options = [&["--type", "f16", "--ffn", "192"], options].concat();
-        let record = binary::compress(Path::new("demo"), &options, &out);
-        record["quality"]["divergence"].as_f64().unwrap()
-    };
-    let magnitude = lost("magnitude", &["--importance", "magnitude", "--repair", "none"]);
-    let bare = lost("bare", &["--importance", "obs", "--repair", "none"]);
-    let biased = lost("biased", &["--importance", "flap", "--repair", "bias"]);
-    let flap = lost("flap", &["--importance", "flap", "--repair", "none"]);
-    let solved = lost("solved", &[]);
+    let lost = |options: &str| divergence(&format!("--type f16 --ffn 192 {options}"));
+    let magnitude = lost("--importance magnitude --repair none");
+    let bare = lost("--importance obs --repair none");
+    let biased = lost("--importance flap --repair bias");
+    let flap = lost("--importance flap --repair none");
+    let solved = lost("");
     assert!(bare < magnitude, "{bare} {magnitude}");
     assert!(biased < flap, "{biased} {flap}");
     assert!(solved < 0.6 * bare && solved < 0.6 * biased, "{solved} {bare} {biased}");
@@ -197,54 +199,31 @@ fn repair_brings_back_most_of_what_was_lost() {
 
 #[test]
 fn what_reads_changed_states_is_solved_as_well_as_what_adds_to_them() {
-    let folder = tempfile::tempdir().unwrap();
     // with output projections alone 0.68 and 0.28 of what is lost remain
-    for (shape, most) in [(["--layers", "3"], 0.64), (["--heads", "2"], 0.26)] {
-        let lost = |repair: &str| {
-            let out = folder.path().join(format!("{}{repair}", shape[0]));
-            let options = [&["--type", "f16", "--repair", repair], &shape[..]].concat();
-            let record = binary::compress(Path::new("demo"), &options, &out);
-            record["quality"]["divergence"].as_f64().unwrap()
-        };
+    for (shape, most) in [("--layers 3", 0.64), ("--heads 2", 0.26)] {
+        let lost = |repair: &str| divergence(&format!("--type f16 {shape} --repair {repair}"));
         let (bare, solved) = (lost("none"), lost("solve"));
-        assert!(solved < most * bare, "{shape:?}: {solved} {bare}");
+        assert!(solved < most * bare, "{shape}: {solved} {bare}");
     }
 }
 
 #[test]
 fn full_rounding_makes_good_what_no_repair_did() {
-    let folder = tempfile::tempdir().unwrap();
-    let lost = |rounding: &str| {
-        let out = folder.path().join(rounding);
-        let options = ["--type", "q8_0", "--ffn", "192", "--repair", "none", "--rounding", rounding];
-        let record = binary::compress(Path::new("demo"), &options, &out);
-        record["quality"]["divergence"].as_f64().unwrap()
-    };
-    let (nearest, full) = (lost("rtn"), lost("full"));
-    assert!(full < 0.6 * nearest, "{full} {nearest}");
     // layers that are gone are passed by the goal alone
-    let out = folder.path().join("layers");
-    let options = ["--type", "q8_0", "--keep-layers", "0,2,3", "--repair", "none", "--rounding"];
-    let lost = |rounding: &str| {
-        let record = binary::compress(Path::new("demo"), &[&options[..], &[rounding]].concat(), &out);
-        record["quality"]["divergence"].as_f64().unwrap()
-    };
-    let (nearest, full) = (lost("rtn"), lost("full"));
-    assert!(full < 0.7 * nearest, "{full} {nearest}");
+    for shape in ["--ffn 192", "--keep-layers 0,2,3"] {
+        let lost =
+            |rounding: &str| divergence(&format!("--type q8_0 {shape} --repair none --rounding {rounding}"));
+        let (nearest, full) = (lost("rtn"), lost("full"));
+        assert!(full < 0.6 * nearest, "{shape}: {full} {nearest}");
+    }
 }
 
 #[test]
 fn what_reads_hidden_dimensions_makes_good_for_those_that_go() {
-    let folder = tempfile::tempdir().unwrap();
-    let lost = |name: &str, options: &[&str]| {
-        let out = folder.path().join(name);
-        let options = [&["--type", "f16", "--hidden", "144"], options].concat();
-        let record = binary::compress(Path::new("demo"), &options, &out);
-        record["quality"]["divergence"].as_f64().unwrap()
-    };
-    let magnitude = lost("magnitude", &["--importance", "magnitude", "--repair", "none"]);
-    let bare = lost("bare", &["--repair", "none"]);
-    let solved = lost("solved", &[]);
+    let lost = |options: &str| divergence(&format!("--type f16 --hidden 144 {options}"));
+    let magnitude = lost("--importance magnitude --repair none");
+    let bare = lost("--repair none");
+    let solved = lost("");
     assert!(bare < magnitude, "{bare} {magnitude}");
     assert!(solved < 0.6 * bare, "{solved} {bare}");
 }

@@ -119,11 +119,6 @@ impl StagedLayer<'_> {
         Ok(())
     }
 
-    /// Which layer of the model it is.
-    pub fn index(&self) -> usize {
-        self.layer.index
-    }
-
     /// What the linear layers of a site make of `input`, `[tokens, sum of out_features]`, before any norm.
     ///
     /// # Errors

@@ -77,6 +77,11 @@ impl TokenRows {
         self.tokens() * self.width
     }
 
+    /// Numbers of one text.
+    pub fn numbers_of(&self, text: usize) -> usize {
+        self.range(text).len()
+    }
+
     /// Tokens of the longest text.
     pub fn longest(&self) -> usize {
         self.starts.windows(2).map(|ends| ends[1] - ends[0]).max().unwrap_or(0)

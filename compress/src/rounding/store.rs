@@ -52,6 +52,9 @@ impl Part {
     }
 }
 
+/// What is rounded toward; matrices of another goal are in another folder.
+const GOAL: &str = "before-shape";
+
 impl RoundedStore {
     /// In `cache`, the folder that belongs to `subject`: a text that differs when anything differs that the bytes depend on.
     ///
@@ -59,7 +62,7 @@ impl RoundedStore {
     /// If the folder cannot be made.
     pub fn begin(cache: &Path, subject: &str) -> Result<Self, CompressError> {
         let version = env!("CARGO_PKG_VERSION");
-        let digest = hexadecimal(&Sha256::digest(format!("rounded {version} {subject}").as_bytes()));
+        let digest = hexadecimal(&Sha256::digest(format!("rounded {GOAL} {version} {subject}").as_bytes()));
         let folder = cache.join("rounded").join(&digest[..32]);
         let unwritable = |source| CompressError::Write { path: folder.clone(), source };
         loop {

@@ -10,6 +10,9 @@ use crate::CompressError;
 use crate::checksum::hexadecimal;
 use crate::statistics::Statistics;
 
+/// Which matrices are solved; others are in other files.
+const SOLVED: &str = "all-that-read-other-states";
+
 /// In `cache`, the file that belongs to this shape of the model that the statistics are of. A file that is there is whole.
 ///
 /// # Errors
@@ -23,7 +26,8 @@ pub fn repaired_path(
     fs::create_dir_all(&folder).map_err(|source| CompressError::Write { path: folder.clone(), source })?;
     // a shape is plain data: nothing in it that JSON could refuse
     let shape = serde_json::to_string(shape).unwrap_or_default();
-    let subject = format!("repaired {} {} {shape}", env!("CARGO_PKG_VERSION"), statistics.fingerprint());
+    let version = env!("CARGO_PKG_VERSION");
+    let subject = format!("repaired {SOLVED} {version} {} {shape}", statistics.fingerprint());
     let digest = hexadecimal(&Sha256::digest(subject.as_bytes()));
     Ok(folder.join(format!("{}.safetensors", &digest[..32])))
 }

@@ -278,15 +278,20 @@ impl Sequence<'_> {
             let sums = &mut sums[usize::from(judges(text))];
             sums.add(&of_child, &of_parent).map_err(ForwardError::from)?;
         }
-        let mut stacked = Vec::new();
-        for id in ids {
-            let before = self.smaller.tensor(id)?.read_all()?;
-            let gave = self.all_hidden.tensor(id)?.read_all()?;
-            let weights = fitted(&sums, &before, Some(&gave))?.unwrap_or(before);
-            self.file.put(id, &weights)?;
-            stacked.extend(weights);
+        // one above the other, so that what they all read is factored once
+        let stacked = |model: &Checkpoint| -> Result<Vec<Vec<f32>>, CompressError> {
+            ids.iter().map(|&id| Ok(model.tensor(id)?.read_all()?)).collect()
+        };
+        let matrices = stacked(self.smaller)?;
+        let (before, gave) = (matrices.concat(), stacked(self.all_hidden)?.concat());
+        let weights = fitted(&sums, &before, Some(&gave))?.unwrap_or(before);
+        let mut rest = weights.as_slice();
+        for (&id, matrix) in ids.iter().zip(&matrices) {
+            let (own, after) = rest.split_at(matrix.len());
+            self.file.put(id, own)?;
+            rest = after;
         }
-        Ok(child.replace(part.first, stacked)?)
+        Ok(child.replace(part.first, weights)?)
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) fn read(path: &Path, fingerprint: &str, rows: &mut TokenRows) -> Opti
     let label = label(&mut file)?;
     let mut hasher = Sha256::new();
     for text in 0..rows.texts() {
-        let mut values = rows.get(text).ok()?;
+        let mut values = vec![0.0_f32; rows.numbers_of(text)];
         file.read_exact(bytemuck::cast_slice_mut(&mut values)).ok()?;
         hasher.update(bytes_of(&values));
         rows.put(text, &values).ok()?;

@@ -53,7 +53,7 @@ impl Checkpoint {
         self.shaped.as_ref().map(|shaped| &shaped.plan)
     }
 
-    /// The model before it had its [`shape`](Self::shape), with the tokens that it has now.
+    /// The model before it had its [`shape`](Self::shape), with the tokens that it had then.
     pub fn before_shape(&self) -> Option<&Self> {
         self.shaped.as_ref().map(|shaped| shaped.before.as_ref())
     }

@@ -20,7 +20,6 @@ impl Checkpoint {
     pub fn with_tokens(mut self, kept: &[u32], tokenizer: Tokenizer) -> Result<Self, ModelError> {
         let new_ids = NewIds::new(kept, self.spec.vocabulary_size)
             .map_err(|source| ModelError::Tokenizer { path: self.source.clone(), source })?;
-        self.change_before_shape(|before| before.with_tokens(kept, tokenizer.clone()))?;
         for role in OF_TOKENS {
             if let Some(tensor) = self.tensors.get_mut(&TensorId::global(role)) {
                 tensor.keep_rows(kept);
@@ -49,7 +48,6 @@ impl Checkpoint {
         rows: &BTreeMap<TensorId, Arc<[u8]>>,
         tokenizer: Tokenizer,
     ) -> Result<Self, ModelError> {
-        self.change_before_shape(|before| before.with_more_tokens(rows, tokenizer.clone()))?;
         let before = self.spec.vocabulary_size;
         let count = tokenizer.tokens.len().saturating_sub(before);
         for id in self.matrices_of_tokens() {
@@ -67,17 +65,6 @@ impl Checkpoint {
         self.spec.vocabulary_size = before + count;
         self.tokenizer = Some(tokenizer);
         self.check_vocabulary()
-    }
-
-    /// Does the same to what the model was before it had its shape.
-    fn change_before_shape(
-        &mut self,
-        change: impl FnOnce(Self) -> Result<Self, ModelError>,
-    ) -> Result<(), ModelError> {
-        if let Some(shaped) = &mut self.shaped {
-            shaped.before = Arc::new(change(Self::clone(&shaped.before))?);
-        }
-        Ok(())
     }
 
     /// What became of the vocabulary that the files have, if it is not the same.

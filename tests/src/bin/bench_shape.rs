@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let tokens: usize = std::env::args().nth(1).map_or(Ok(8192), |tokens| tokens.parse())?;
     println!("Seconds for a layer, {tokens} tokens.\n");
     println!(
-        "| hidden | channels | calibrate | choose | repair | in all | grows with width to the | peak memory, MB |"
+        "| hidden | channels | calibrate | choose | repair | in all | grows with width to the power | peak memory, MB |"
     );
     println!("|---:|---:|---:|---:|---:|---:|---:|---:|");
     let mut before = None;
