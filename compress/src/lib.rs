@@ -19,6 +19,7 @@ mod report;
 pub mod rounding;
 mod samples;
 pub mod shape;
+mod side_by_side;
 mod solve;
 mod staging;
 pub mod statistics;

@@ -30,10 +30,12 @@ pub(crate) mod weights;
 use secateur_model::{CacheType, Checkpoint, ModelSpec, Role, TensorId};
 
 use crate::progress::Progress;
+use crate::side_by_side::side_by_side;
 use attention::KeysAndValues;
 use layer::Layer;
 use logits::OutputProjection;
 use rope::RopeTables;
+use taps::Recording;
 use weights::LayerReader;
 
 pub use cache::cannot_cache;
@@ -150,21 +152,28 @@ impl<'a> Forward<'a> {
     ///
     /// # Errors
     /// As [`run_layers`](Self::run_layers), or if the disk refuses.
-    pub(crate) fn run_layer_of_rows(
+    pub(crate) fn run_layer_of_rows<T: Taps + Send>(
         &self,
         index: usize,
         texts: &mut TokenRows,
-        taps: &mut dyn Taps,
+        taps: &mut T,
         progress: &dyn Progress,
     ) -> Result<(), ForwardError> {
         let tables = RopeTables::new(self.spec(), texts.longest())?;
         self.with_layer(index, |layer| {
-            for text in 0..texts.texts() {
-                let mut hidden = texts.hidden(text)?;
-                self.pass_text(layer, text, &mut hidden, &tables, taps, progress)?;
-                texts.put(text, hidden.values())?;
-            }
-            Ok(())
+            let count = texts.texts();
+            let begin = |(texts, _): &mut (&mut TokenRows, &mut T), text| texts.hidden(text);
+            let work = |text, mut hidden| {
+                let mut recording = Recording::default();
+                self.pass_text(layer, text, &mut hidden, &tables, &mut recording, progress)?;
+                Ok((hidden, recording))
+            };
+            let end = |(texts, taps): &mut (&mut TokenRows, &mut T), text, seen: (Hidden, Recording)| {
+                let (hidden, recording) = seen;
+                recording.play(*taps);
+                texts.put(text, hidden.values())
+            };
+            side_by_side(&mut (texts, taps), count, begin, work, end)
         })
     }
 

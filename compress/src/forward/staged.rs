@@ -8,7 +8,9 @@ use super::linear::with_values;
 use super::norm::RmsNorm;
 use super::rope::RopeTables;
 use super::weights::{LayerReader, read_rows};
-use super::{CHUNK_TOKENS, ForwardError, Hidden, Site, device};
+use super::{CHUNK_TOKENS, ForwardError, Hidden, Site, TokenRows, device};
+use crate::progress::Progress;
+use crate::side_by_side::side_by_side;
 
 /// Reads layers of a model that texts of up to one chunk pass stage by stage.
 #[derive(Debug)]
@@ -119,6 +121,24 @@ impl StagedLayer<'_> {
         Ok(())
     }
 
+    /// Takes texts through the whole layer.
+    ///
+    /// # Errors
+    /// As [`pass`](Self::pass), if the disk refuses, or if the user interrupts.
+    pub(crate) fn pass_all(
+        &self,
+        texts: &mut TokenRows,
+        progress: &dyn Progress,
+    ) -> Result<(), ForwardError> {
+        let begin = |texts: &mut TokenRows, text| {
+            check(progress)?;
+            texts.hidden(text)
+        };
+        let work = |text, mut hidden| self.pass(text, &mut hidden).map(|()| hidden);
+        let count = texts.texts();
+        side_by_side(texts, count, begin, work, |texts, text, hidden| texts.put(text, hidden.values()))
+    }
+
     /// What the linear layers of a site make of `input`, `[tokens, sum of out_features]`, before any norm.
     ///
     /// # Errors
@@ -158,6 +178,29 @@ impl StagedLayer<'_> {
         }
     }
 
+    /// Ends a part of the layer for all texts, of which `inputs` holds what the last linear layer of the part reads.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish), if the disk refuses, or if the user interrupts.
+    pub(crate) fn finish_all(
+        &self,
+        site: Site,
+        texts: &mut TokenRows,
+        inputs: &mut TokenRows,
+        progress: &dyn Progress,
+    ) -> Result<(), ForwardError> {
+        let begin = |(texts, inputs): &mut (&mut TokenRows, &mut TokenRows), text| {
+            check(progress)?;
+            Ok((texts.hidden(text)?, inputs.get(text)?))
+        };
+        let work =
+            |text, (mut hidden, input)| self.finish(site, text, &mut hidden, input).map(|()| hidden);
+        let count = texts.texts();
+        side_by_side(&mut (texts, inputs), count, begin, work, |(texts, _), text, hidden| {
+            texts.put(text, hidden.values())
+        })
+    }
+
     /// Other weights for all linear layers of a site, one above the other as [`roles`](Site::roles) names them:
     /// `[sum of out_features, in_features]`.
     ///
@@ -173,4 +216,8 @@ impl StagedLayer<'_> {
         };
         Ok(linear.replace_weight(weights)?)
     }
+}
+
+fn check(progress: &dyn Progress) -> Result<(), ForwardError> {
+    if progress.is_interrupted() { Err(ForwardError::Interrupted) } else { Ok(()) }
 }

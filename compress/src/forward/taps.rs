@@ -86,3 +86,41 @@ pub trait Taps {
 pub struct NoTaps;
 
 impl Taps for NoTaps {}
+
+/// Keeps what passes of one text, for taps that see texts one after the other while they pass side by side.
+#[derive(Debug, Default)]
+pub(super) struct Recording(Vec<Event>);
+
+#[derive(Debug)]
+enum Event {
+    Input(usize, Site, Vec<f32>),
+    Before(usize, Vec<f32>),
+    After(usize, Vec<f32>),
+}
+
+impl Recording {
+    /// Shows all of it, in its order.
+    pub fn play(&self, taps: &mut dyn Taps) {
+        for event in &self.0 {
+            match event {
+                Event::Input(layer, site, input) => taps.input(*layer, *site, input),
+                Event::Before(layer, hidden) => taps.before_layer(*layer, hidden),
+                Event::After(layer, hidden) => taps.after_layer(*layer, hidden),
+            }
+        }
+    }
+}
+
+impl Taps for Recording {
+    fn input(&mut self, layer: usize, site: Site, input: &[f32]) {
+        self.0.push(Event::Input(layer, site, input.to_vec()));
+    }
+
+    fn before_layer(&mut self, layer: usize, hidden: &[f32]) {
+        self.0.push(Event::Before(layer, hidden.to_vec()));
+    }
+
+    fn after_layer(&mut self, layer: usize, hidden: &[f32]) {
+        self.0.push(Event::After(layer, hidden.to_vec()));
+    }
+}

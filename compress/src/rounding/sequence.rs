@@ -2,13 +2,14 @@
 
 use secateur_model::{Checkpoint, ModelError, Role, TensorId, dequantize_row};
 
-use super::site::{SiteAverages, SiteSums};
+use super::site::{Said, SiteAverages, SiteSums};
 use super::store::{Part, RoundedMatrices, RoundedStore, Types, matrices_of};
 use super::target::{Trial, USUAL_DAMPING, damped, target, wanted};
 use crate::CompressError;
 use crate::forward::{ForwardError, Hidden, Site, StagedLayer, StagedModel, TokenRows};
 use crate::progress::Progress;
-use crate::solve::{Averages, Equations};
+use crate::side_by_side::side_by_side;
+use crate::solve::{Averages, Equations, Streams};
 use secateur_quantize::feedback::{Problem, round_matrix};
 
 /// How matrices are rounded.
@@ -33,12 +34,12 @@ pub(super) struct Sequence<'a> {
     pub store: &'a RoundedStore,
 }
 
-/// The calibration texts between two layers.
-struct Streams {
-    /// As the parent has them.
-    parent: TokenRows,
-    /// As the rounded model has them.
-    child: TokenRows,
+/// What is seen of the texts at one site.
+struct Seen<'a> {
+    streams: &'a mut Streams,
+    /// What the child reads, until the matrix is known that reads it: where it ends a part of a layer.
+    inputs: Option<TokenRows>,
+    sums: SiteSums,
 }
 
 /// Rows of a vocabulary that are rounded at a time: 16 MiB as `f32`.
@@ -58,7 +59,7 @@ impl Sequence<'_> {
         for (index, &of_parent) in layers.iter().enumerate() {
             for gone in passed..of_parent {
                 let layer = parent.layer(gone)?;
-                self.finish(&mut streams.parent, progress, |text, hidden| layer.pass(text, hidden))?;
+                layer.pass_all(&mut streams.parent, progress)?;
             }
             passed = of_parent + 1;
             let known =
@@ -137,22 +138,6 @@ impl Sequence<'_> {
         Ok(embedded)
     }
 
-    /// Changes the hidden states of each text.
-    fn finish(
-        &self,
-        texts: &mut TokenRows,
-        progress: &dyn Progress,
-        mut change: impl FnMut(usize, &mut Hidden) -> Result<(), ForwardError>,
-    ) -> Result<(), CompressError> {
-        for text in 0..self.texts.len() {
-            progress.check()?;
-            let mut hidden = texts.hidden(text)?;
-            change(text, &mut hidden)?;
-            texts.put(text, hidden.values())?;
-        }
-        Ok(())
-    }
-
     /// Takes both streams through a layer, as the parent and the child have it; unless its matrices are known, they are rounded on the
     /// way.
     fn layer(
@@ -165,36 +150,45 @@ impl Sequence<'_> {
         progress: &dyn Progress,
     ) -> Result<(), CompressError> {
         for site in child.sites() {
-            let mut sums = SiteSums::new(site);
-            // what the child reads, until the matrix is known that reads it
-            let mut inputs = None;
-            for text in 0..self.texts.len() {
+            let ends_part = site.ends_part();
+            let width = self.checkpoint.tensor(TensorId::in_layer(index, site.roles()[0]))?.row_len();
+            let inputs = ends_part.then(|| self.rows(width)).transpose()?;
+            let mut seen = Seen { streams, inputs, sums: SiteSums::default() };
+            let begin = |seen: &mut Seen, text| {
                 progress.check()?;
-                let (mut of_parent, of_child) = (streams.parent.hidden(text)?, streams.child.hidden(text)?);
+                Ok(seen.streams.hidden(text)?)
+            };
+            let work = |text, (mut of_parent, of_child): (Hidden, Hidden)| {
                 let read_by_parent = parent.input(site, &of_parent)?;
                 let read_by_child = child.input(site, &of_child)?;
-                if site.ends_part() {
+                if ends_part {
                     parent.finish(site, text, &mut of_parent, read_by_parent.clone())?;
-                    streams.parent.put(text, of_parent.values())?;
-                    let inputs = match &mut inputs {
-                        Some(inputs) => inputs,
-                        None => inputs.insert(self.rows(read_by_child.len() / of_child.tokens().max(1))?),
-                    };
-                    inputs.put(text, &read_by_child)?;
                 }
+                let mut said = None;
                 if !is_known {
                     let (read, hidden) = ((&*read_by_parent, &*read_by_child), (&of_parent, &of_child));
-                    sums.add(text, (self.checkpoint, index), parent, read, hidden)?;
+                    said = Some(Said::of(site, (self.checkpoint, index), parent, read, hidden)?);
                 }
-            }
+                Ok::<_, CompressError>((of_parent, read_by_child, said))
+            };
+            let end = |seen: &mut Seen, text, (of_parent, input, said): (Hidden, Vec<f32>, Option<Said>)| {
+                if let Some(said) = said {
+                    seen.sums.add(text, &said)?;
+                }
+                if let Some(inputs) = &mut seen.inputs {
+                    seen.streams.parent.put(text, of_parent.values())?;
+                    inputs.put(text, &input)?;
+                }
+                Ok(())
+            };
+            side_by_side(&mut seen, self.texts.len(), begin, work, end)?;
+            let Seen { inputs, sums, .. } = seen;
             if !is_known {
                 self.site(index, site, sums, rounded)?;
             }
             child.replace(site, self.stacked(index, site, rounded)?)?;
             if let Some(mut inputs) = inputs {
-                self.finish(&mut streams.child, progress, |text, hidden| {
-                    child.finish(site, text, hidden, inputs.get(text)?)
-                })?;
+                child.finish_all(site, &mut streams.child, &mut inputs, progress)?;
             }
         }
         Ok(())

@@ -10,8 +10,8 @@ use crate::solve::{Averages, Sums, Wanted, judges};
 ///
 /// For a site that ends a part of a layer, what goes with the inputs is what its matrix should give: what brings the hidden states of the rounded model
 /// to the parent's, `[hidden, width]`. For the others it is the parent's inputs, `[width, width]`.
+#[derive(Default)]
 pub(super) struct SiteSums {
-    site: Site,
     parts: Option<[Sums; 2]>,
 }
 
@@ -25,34 +25,51 @@ pub(super) struct SiteAverages {
     pub all: Averages,
 }
 
-impl SiteSums {
-    pub fn new(site: Site) -> Self {
-        Self { site, parts: None }
-    }
+/// What one text has to say.
+pub(super) struct Said {
+    tokens: usize,
+    /// `[tokens, width]`
+    inputs: Vec<f32>,
+    /// What goes with them, `[tokens, hidden or width]`.
+    wanted: Vec<f32>,
+}
 
-    /// Adds a text: what the site reads in the parent and in the rounded model, `[tokens, width]`; and the hidden states of the parent after the
-    /// part and of the rounded model before it, in its layer `index`, which count where the site ends a part.
-    pub fn add(
-        &mut self,
-        text: usize,
+impl Said {
+    /// What a site reads in the parent and in the rounded model, `[tokens, width]`; and the hidden states of the parent after the part and of the
+    /// rounded model before it, in its layer `index`, which count where the site ends a part.
+    ///
+    /// # Errors
+    /// If something cannot be read, or there is no memory for a product.
+    pub fn of(
+        site: Site,
         (changed, index): (&Checkpoint, usize),
         parent: &StagedLayer,
         (of_parent, of_child): (&[f32], &[f32]),
         (after, before): (&Hidden, &Hidden),
-    ) -> Result<(), CompressError> {
-        let width = of_child.len() / before.tokens().max(1);
-        let ends_part = self.site.ends_part();
-        let outputs = if ends_part { before.width() } else { width };
-        let parts = self.parts.get_or_insert_with(|| std::array::from_fn(|_| Sums::new(outputs, width)));
-        let sums = &mut parts[usize::from(judges(text))];
-        let added = if ends_part {
-            let wanted = Wanted::of((changed, index), parent, self.site, of_parent, after, before, None)?;
-            let (inputs, wanted) = wanted.weighted(of_child);
-            sums.add(&inputs, &wanted)
+    ) -> Result<Self, CompressError> {
+        let (inputs, wanted) = if site.ends_part() {
+            let wanted = Wanted::of((changed, index), parent, site, of_parent, after, before, None)?;
+            wanted.weighted(of_child)
         } else {
-            sums.add(of_child, of_parent)
+            (of_child.to_vec(), of_parent.to_vec())
         };
-        Ok(added.map_err(ForwardError::from)?)
+        Ok(Self { tokens: before.tokens(), inputs, wanted })
+    }
+}
+
+impl SiteSums {
+    /// Adds what a text has said.
+    ///
+    /// # Errors
+    /// If there is no memory for a product.
+    pub fn add(&mut self, text: usize, said: &Said) -> Result<(), ForwardError> {
+        let Said { tokens, inputs, wanted } = said;
+        if *tokens == 0 {
+            return Ok(());
+        }
+        let (outputs, width) = (wanted.len() / tokens, inputs.len() / tokens);
+        let parts = self.parts.get_or_insert_with(|| std::array::from_fn(|_| Sums::new(outputs, width)));
+        Ok(parts[usize::from(judges(text))].add(inputs, wanted)?)
     }
 
     /// `None` if there were no texts.

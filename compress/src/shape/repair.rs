@@ -9,9 +9,10 @@ use secateur_model::{Checkpoint, Kept, ModelSpec, Role, TensorId};
 use super::bias::write_biases;
 use super::repaired_file::RepairedFile;
 use crate::CompressError;
-use crate::forward::{Forward, ForwardError, Residency, Site, StagedLayer, StagedModel, TokenRows};
+use crate::forward::{Forward, ForwardError, Hidden, Residency, Site, StagedLayer, StagedModel, TokenRows};
 use crate::progress::Progress;
-use crate::solve::{Averages, Sums, Wanted, columns, judges, solve};
+use crate::side_by_side::side_by_side;
+use crate::solve::{Averages, Streams, Sums, Wanted, columns, judges, solve};
 use crate::statistics::Statistics;
 
 /// The tensors that are solved anew, in the order in which they are: all matrices of layers whose input differs from the parent's, but for what reads a
@@ -107,12 +108,15 @@ struct Sequence<'a> {
     folder: &'a Path,
 }
 
-/// The texts between two parts of a layer.
-struct Streams {
-    /// As the parent has them.
-    parent: TokenRows,
-    /// As the smaller model has them.
-    child: TokenRows,
+/// What a text has to say about a projection: what it reads, `[tokens, width]`, and should give, `[tokens, hidden]`.
+type Said = (Vec<f32>, Vec<f32>);
+
+/// What is seen of the texts at the last projection of a part.
+struct Seen<'a> {
+    streams: &'a mut Streams,
+    /// What the projection of the smaller model reads.
+    inputs: TokenRows,
+    sums: [Sums; 2],
 }
 
 impl Sequence<'_> {
@@ -128,7 +132,7 @@ impl Sequence<'_> {
                 Some((new, _)) => {
                     self.layer(&layer, smaller.layer(new)?, new, &mut streams, progress)?;
                 }
-                None => Self::pass(&layer, &mut streams.parent, progress)?,
+                None => layer.pass_all(&mut streams.parent, progress)?,
             }
             progress.advance(1);
         }
@@ -191,21 +195,6 @@ impl Sequence<'_> {
         self.shape.hidden.as_ref().map(Kept::indices)
     }
 
-    /// Takes texts through a layer as it is.
-    fn pass(
-        layer: &StagedLayer,
-        texts: &mut TokenRows,
-        progress: &dyn Progress,
-    ) -> Result<(), CompressError> {
-        for text in 0..texts.texts() {
-            progress.check()?;
-            let mut hidden = texts.hidden(text)?;
-            layer.pass(text, &mut hidden)?;
-            texts.put(text, hidden.values())?;
-        }
-        Ok(())
-    }
-
     /// Takes both streams through a layer that stays, and solves on the way what is wanted of it.
     fn layer(
         &mut self,
@@ -220,36 +209,42 @@ impl Sequence<'_> {
             let id = TensorId::in_layer(new, part.role);
             let is_wanted = self.wanted.contains(&id);
             let rows = self.smaller.tensor(id)?;
-            let mut sums = sums(rows.rows(), rows.row_len());
-            let mut inputs = self.rows(rows.row_len())?;
-            for text in 0..self.texts.len() {
+            let sums = sums(rows.rows(), rows.row_len());
+            let mut seen = Seen { streams, inputs: self.rows(rows.row_len())?, sums };
+            let begin = |seen: &mut Seen, text| {
                 progress.check()?;
-                let (mut of_parent, of_child) = (streams.parent.hidden(text)?, streams.child.hidden(text)?);
+                Ok(seen.streams.hidden(text)?)
+            };
+            let work = |text, (mut of_parent, of_child): (Hidden, Hidden)| {
                 let read_by_parent = parent.input(part.last, &of_parent)?;
                 parent.finish(part.last, text, &mut of_parent, read_by_parent.clone())?;
-                streams.parent.put(text, of_parent.values())?;
                 let input = child.input(part.last, &of_child)?;
+                let mut said = None;
                 if is_wanted {
                     let (model, kept) = ((self.smaller, new), self.kept_hidden());
                     let wanted =
                         Wanted::of(model, parent, part.last, &read_by_parent, &of_parent, &of_child, kept)?;
-                    let (inputs, wanted) = wanted.weighted(&input);
-                    let sums = &mut sums[usize::from(judges(text))];
+                    said = Some(wanted.weighted(&input));
+                }
+                Ok::<_, CompressError>((of_parent, input, said))
+            };
+            let end = |seen: &mut Seen, text, (of_parent, input, said): (Hidden, Vec<f32>, Option<Said>)| {
+                if let Some((inputs, wanted)) = said {
+                    let sums = &mut seen.sums[usize::from(judges(text))];
                     sums.add(&inputs, &wanted).map_err(ForwardError::from)?;
                 }
-                inputs.put(text, &input)?;
-            }
+                seen.streams.parent.put(text, of_parent.values())?;
+                Ok(seen.inputs.put(text, &input)?)
+            };
+            side_by_side(&mut seen, self.texts.len(), begin, work, end)?;
+            let Seen { mut inputs, sums, .. } = seen;
             if is_wanted {
                 let before = rows.read_all()?;
                 let weights = fitted(&sums, &before, None)?.unwrap_or(before);
                 self.file.put(id, &weights)?;
                 child.replace(part.last, weights)?;
             }
-            for text in 0..self.texts.len() {
-                let mut hidden = streams.child.hidden(text)?;
-                child.finish(part.last, text, &mut hidden, inputs.get(text)?)?;
-                streams.child.put(text, hidden.values())?;
-            }
+            child.finish_all(part.last, &mut streams.child, &mut inputs, progress)?;
         }
         Ok(())
     }
@@ -270,14 +265,22 @@ impl Sequence<'_> {
         if ids.is_empty() {
             return Ok(());
         }
-        let mut sums = sums(self.parent.spec.hidden_size, self.smaller.spec.hidden_size);
-        for text in 0..self.texts.len() {
+        let sums = sums(self.parent.spec.hidden_size, self.smaller.spec.hidden_size);
+        let mut seen = (&mut *streams, sums);
+        let begin = |(streams, _): &mut (&mut Streams, [Sums; 2]), text| {
             progress.check()?;
-            let of_parent = parent.input(part.first, &streams.parent.hidden(text)?)?;
-            let of_child = child.input(part.first, &streams.child.hidden(text)?)?;
+            Ok(streams.hidden(text)?)
+        };
+        let work = |_, (of_parent, of_child): (Hidden, Hidden)| {
+            let of_parent = parent.input(part.first, &of_parent)?;
+            Ok::<_, CompressError>((of_parent, child.input(part.first, &of_child)?))
+        };
+        let end = |(_, sums): &mut (&mut Streams, [Sums; 2]), text, (of_parent, of_child): (Vec<f32>, Vec<f32>)| {
             let sums = &mut sums[usize::from(judges(text))];
-            sums.add(&of_child, &of_parent).map_err(ForwardError::from)?;
-        }
+            Ok(sums.add(&of_child, &of_parent).map_err(ForwardError::from)?)
+        };
+        side_by_side(&mut seen, self.texts.len(), begin, work, end)?;
+        let (_, sums) = seen;
         // one above the other, so that what they all read is factored once
         let stacked = |model: &Checkpoint| -> Result<Vec<Vec<f32>>, CompressError> {
             ids.iter().map(|&id| Ok(model.tensor(id)?.read_all()?)).collect()

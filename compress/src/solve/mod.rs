@@ -1,5 +1,6 @@
 //! Matrices solved anew, so that on what they read in a changed model they do what is wanted of them.
 
+mod streams;
 mod sums;
 mod wanted;
 
@@ -10,6 +11,7 @@ use rayon::prelude::*;
 
 use crate::forward::with_values;
 
+pub use streams::Streams;
 pub use sums::{Averages, Sums};
 pub use wanted::{Wanted, columns};
 

@@ -49,8 +49,9 @@ impl Sums {
     /// # Errors
     /// If there is no memory for a product.
     pub fn add(&mut self, inputs: &[f32], wanted: &[f32]) -> candle_core::Result<()> {
-        self.second.add(inputs)?;
-        self.cross.add(wanted, inputs)
+        let Self { second, cross } = self;
+        let (second, cross) = rayon::join(|| second.add(inputs), || cross.add(wanted, inputs));
+        second.and(cross)
     }
 
     /// Adds what others have summed.
