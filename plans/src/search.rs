@@ -20,7 +20,7 @@ use crate::space::CACHE;
 use crate::yardstick::Scored;
 
 /// How plans are measured; another way is another study.
-const MEASURED: &str = "feedback-three-quarters-readers-solved";
+const MEASURED: &str = "feedback-three-quarters-readers-as-given";
 
 /// How long to search.
 #[derive(Debug, Clone)]

@@ -219,6 +219,15 @@ fn full_rounding_makes_good_what_no_repair_did() {
 }
 
 #[test]
+fn what_was_solved_is_rounded_toward_the_parent_not_solved_as_if_it_were_the_parent() {
+    for shape in ["--heads 2", "--layers 3", "--ffn 192"] {
+        let lost = |rounding: &str| divergence(&format!("--type q4_k {shape} {rounding}"));
+        let (nearest, usual) = (lost("--rounding rtn"), lost(""));
+        assert!(usual < nearest, "{shape}: {usual} {nearest}");
+    }
+}
+
+#[test]
 fn what_reads_hidden_dimensions_makes_good_for_those_that_go() {
     let lost = |options: &str| divergence(&format!("--type f16 --hidden 144 {options}"));
     let magnitude = lost("--importance magnitude --repair none");

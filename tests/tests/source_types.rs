@@ -61,6 +61,27 @@ fn what_is_solved_anew_has_the_type_that_it_had() {
         };
         assert_eq!((tensor.from, tensor.to), (expected, expected), "{}", tensor.name);
     }
+    // what comes before all that changes keeps its bytes, though all that follows is rounded anew
+    let [before, after] = [&whole, &narrow].map(|out| Checkpoint::open(&out.join("model.gguf")).unwrap());
+    let is_kept = |id: TensorId| {
+        let rows = after.tensor(id).unwrap().rows();
+        (0..rows).all(|row| bytes(&before, id, row) == bytes(&after, id, row))
+    };
+    for role in [Role::AttentionQuery, Role::AttentionKey, Role::AttentionValue, Role::AttentionOutput] {
+        assert!(is_kept(TensorId::in_layer(0, role)), "{role:?}");
+    }
+    assert!(is_kept(TensorId::global(Role::TokenEmbedding)));
+    assert!(!is_kept(TensorId::in_layer(1, Role::AttentionQuery)));
+}
+
+#[test]
+fn full_rounding_leaves_what_is_in_its_type_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, again) = (folder.path().join("first"), folder.path().join("again"));
+    compress(Path::new("demo"), &["--type", "q4_k"], &first);
+    let model = first.join("model.gguf");
+    let record = compress(&model, &["--type", "source", "--rounding", "full", "--tokens", "2048"], &again);
+    assert_eq!(record["quality"]["divergence"].as_f64(), Some(0.0));
 }
 
 #[test]

@@ -53,7 +53,7 @@ pub struct CompressArguments {
     pub shape: ShapeArguments,
     #[command(flatten)]
     pub effort: EffortArguments,
-    /// How numbers become codes: rtn, weighted, gptq or full [default: full; rtn with --type, gptq with --search fast]
+    /// How numbers become codes: rtn, weighted, gptq or full [default: full; rtn with --type, unless a smaller shape is solved anew into less than eight bits; gptq with --search fast]
     #[arg(long, value_name = "METHOD")]
     pub rounding: Option<Rounding>,
     /// A text file, or a folder of .txt and .md files, to calibrate on; may be repeated [default: a mixed text in the program]

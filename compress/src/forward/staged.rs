@@ -193,8 +193,7 @@ impl StagedLayer<'_> {
             check(progress)?;
             Ok((texts.hidden(text)?, inputs.get(text)?))
         };
-        let work =
-            |text, (mut hidden, input)| self.finish(site, text, &mut hidden, input).map(|()| hidden);
+        let work = |text, (mut hidden, input)| self.finish(site, text, &mut hidden, input).map(|()| hidden);
         let count = texts.texts();
         side_by_side(&mut (texts, inputs), count, begin, work, |(texts, _), text, hidden| {
             texts.put(text, hidden.values())

@@ -1,5 +1,7 @@
 //! From the embedding to the last layer, each rounded on what those before it give once they are rounded.
 
+use std::borrow::Cow;
+
 use secateur_model::{Checkpoint, ModelError, Role, TensorId, dequantize_row};
 
 use super::site::{Said, SiteAverages, SiteSums};
@@ -34,12 +36,43 @@ pub(super) struct Sequence<'a> {
     pub store: &'a RoundedStore,
 }
 
+/// What a rounded model should do.
+struct Goal<'a> {
+    /// Whose hidden states it should have.
+    parent: &'a Checkpoint,
+    /// For each layer of ours, which of the parent's it was.
+    layers: Vec<usize>,
+    /// The parent in our shape, nothing repaired: of what the parent reads, its matrices give what they gave there.
+    given: Cow<'a, Checkpoint>,
+}
+
+/// A layer whose turn it is.
+struct Turn<'a> {
+    index: usize,
+    parent: &'a StagedLayer<'a>,
+    /// As in [`Goal`].
+    given: &'a Checkpoint,
+    /// Whether its matrices are rounded already.
+    is_known: bool,
+}
+
 /// What is seen of the texts at one site.
 struct Seen<'a> {
     streams: &'a mut Streams,
     /// What the child reads, until the matrix is known that reads it: where it ends a part of a layer.
     inputs: Option<TokenRows>,
     sums: SiteSums,
+    /// Whether parent and child have the same so far.
+    is_same: bool,
+}
+
+/// A text that has passed a site.
+struct Passed {
+    of_parent: Hidden,
+    read_by_child: Vec<f32>,
+    said: Option<Said>,
+    /// Whether parent and child had the same there.
+    is_same: bool,
 }
 
 /// Rows of a vocabulary that are rounded at a time: 16 MiB as `f32`.
@@ -48,7 +81,7 @@ const CHUNK_ELEMENTS: usize = 4 << 20;
 impl Sequence<'_> {
     /// Rounds what the store does not have yet. `progress` counts layers.
     pub fn run(&self, progress: &dyn Progress) -> Result<(), CompressError> {
-        let (parent, layers) = self.goal();
+        let Goal { parent, layers, given } = self.goal()?;
         progress.begin("rounding", layers.len() as u64 + 1);
         let vocabulary = self.vocabulary()?;
         progress.advance(1);
@@ -67,7 +100,8 @@ impl Sequence<'_> {
             let is_known = known.is_some();
             let mut rounded = known.unwrap_or_default();
             let (of_parent, mut of_child) = (parent.layer(of_parent)?, child.layer(index)?);
-            self.layer(index, (&of_parent, &mut of_child), &mut streams, &mut rounded, is_known, progress)?;
+            let turn = Turn { index, parent: &of_parent, given: &given, is_known };
+            self.layer(&turn, &mut of_child, &mut streams, &mut rounded, progress)?;
             if !is_known {
                 self.store.keep(Part::Layer(index), &rounded)?;
             }
@@ -76,14 +110,19 @@ impl Sequence<'_> {
         Ok(())
     }
 
-    /// The model whose hidden states are the goal, and for each layer of ours, which of its layers it was.
-    fn goal(&self) -> (&Checkpoint, Vec<usize>) {
-        match (self.checkpoint.before_shape(), self.checkpoint.shape()) {
-            (Some(before), Some(shape)) if shape.hidden.is_none() => {
-                (before, shape.layers.iter().map(|kept| kept.layer).collect())
-            }
-            _ => (self.checkpoint, (0..self.checkpoint.spec.layers.len()).collect()),
-        }
+    fn goal(&self) -> Result<Goal<'_>, CompressError> {
+        Ok(match (self.checkpoint.before_shape(), self.checkpoint.shape()) {
+            (Some(before), Some(shape)) if shape.hidden.is_none() => Goal {
+                parent: before,
+                layers: shape.layers.iter().map(|kept| kept.layer).collect(),
+                given: Cow::Owned(before.clone().with_shape(shape, None)?),
+            },
+            _ => Goal {
+                parent: self.checkpoint,
+                layers: (0..self.checkpoint.spec.layers.len()).collect(),
+                given: Cow::Borrowed(self.checkpoint),
+            },
+        })
     }
 
     fn vocabulary(&self) -> Result<RoundedMatrices, CompressError> {
@@ -93,6 +132,10 @@ impl Sequence<'_> {
         }
         let mut rounded = RoundedMatrices::new();
         for id in wanted {
+            if let Some(bytes) = self.stored(self.checkpoint, id)? {
+                rounded.insert(id, bytes);
+                continue;
+            }
             let rows = self.checkpoint.tensor(id)?;
             let problem = self.problem(id, &(self.vocabulary_second)(id.role), rows.row_len())?;
             let mut bytes = Vec::new();
@@ -142,18 +185,18 @@ impl Sequence<'_> {
     /// way.
     fn layer(
         &self,
-        index: usize,
-        (parent, child): (&StagedLayer, &mut StagedLayer),
+        turn: &Turn,
+        child: &mut StagedLayer,
         streams: &mut Streams,
         rounded: &mut RoundedMatrices,
-        is_known: bool,
         progress: &dyn Progress,
     ) -> Result<(), CompressError> {
+        let &Turn { index, parent, given, is_known } = turn;
         for site in child.sites() {
             let ends_part = site.ends_part();
             let width = self.checkpoint.tensor(TensorId::in_layer(index, site.roles()[0]))?.row_len();
             let inputs = ends_part.then(|| self.rows(width)).transpose()?;
-            let mut seen = Seen { streams, inputs, sums: SiteSums::default() };
+            let mut seen = Seen { streams, inputs, sums: SiteSums::default(), is_same: true };
             let begin = |seen: &mut Seen, text| {
                 progress.check()?;
                 Ok(seen.streams.hidden(text)?)
@@ -161,6 +204,7 @@ impl Sequence<'_> {
             let work = |text, (mut of_parent, of_child): (Hidden, Hidden)| {
                 let read_by_parent = parent.input(site, &of_parent)?;
                 let read_by_child = child.input(site, &of_child)?;
+                let is_same = of_parent == of_child && read_by_parent == read_by_child;
                 if ends_part {
                     parent.finish(site, text, &mut of_parent, read_by_parent.clone())?;
                 }
@@ -169,9 +213,11 @@ impl Sequence<'_> {
                     let (read, hidden) = ((&*read_by_parent, &*read_by_child), (&of_parent, &of_child));
                     said = Some(Said::of(site, (self.checkpoint, index), parent, read, hidden)?);
                 }
-                Ok::<_, CompressError>((of_parent, read_by_child, said))
+                Ok::<_, CompressError>(Passed { of_parent, read_by_child, said, is_same })
             };
-            let end = |seen: &mut Seen, text, (of_parent, input, said): (Hidden, Vec<f32>, Option<Said>)| {
+            let end = |seen: &mut Seen, text, passed: Passed| {
+                let Passed { of_parent, read_by_child: input, said, is_same } = passed;
+                seen.is_same &= is_same;
                 if let Some(said) = said {
                     seen.sums.add(text, &said)?;
                 }
@@ -182,9 +228,12 @@ impl Sequence<'_> {
                 Ok(())
             };
             side_by_side(&mut seen, self.texts.len(), begin, work, end)?;
-            let Seen { inputs, sums, .. } = seen;
+            let Seen { inputs, sums, is_same, .. } = seen;
             if !is_known {
-                self.site(index, site, sums, rounded)?;
+                match is_same.then(|| self.kept(index, site, given)).transpose()?.flatten() {
+                    Some(kept) => rounded.extend(kept),
+                    None => self.site(index, site, given, sums, rounded)?,
+                }
             }
             child.replace(site, self.stacked(index, site, rounded)?)?;
             if let Some(mut inputs) = inputs {
@@ -194,11 +243,41 @@ impl Sequence<'_> {
         Ok(())
     }
 
+    /// The bytes of the matrices of a site, if they stay what they are. Where nothing was lost before, there is nothing to make good, and no other bytes
+    /// would be nearer.
+    fn kept(
+        &self,
+        index: usize,
+        site: Site,
+        given: &Checkpoint,
+    ) -> Result<Option<RoundedMatrices>, CompressError> {
+        let mut kept = RoundedMatrices::new();
+        for &role in site.roles() {
+            let id = TensorId::in_layer(index, role);
+            match (self.stored(self.checkpoint, id)?, self.stored(given, id)?) {
+                (Some(bytes), Some(of_parent)) if bytes == of_parent => kept.insert(id, bytes),
+                _ => return Ok(None),
+            };
+        }
+        Ok(Some(kept))
+    }
+
+    /// The bytes of a matrix of a model as they are stored; `None` unless it is stored in the type that it will have.
+    fn stored(&self, model: &Checkpoint, id: TensorId) -> Result<Option<Vec<u8>>, CompressError> {
+        let rows = model.tensor(id)?;
+        if rows.tensor_type() != self.types[&id] || rows.offset() != 0.0 {
+            return Ok(None);
+        }
+        let raw = (0..rows.rows()).map(|row| rows.raw_row(row)).collect::<Option<Vec<_>>>();
+        Ok(raw.map(|rows| rows.concat()))
+    }
+
     /// Rounds the matrices that read from a site.
     fn site(
         &self,
         index: usize,
         site: Site,
+        given: &Checkpoint,
         sums: SiteSums,
         rounded: &mut RoundedMatrices,
     ) -> Result<(), CompressError> {
@@ -207,9 +286,9 @@ impl Sequence<'_> {
         for &role in site.roles() {
             let id = TensorId::in_layer(index, role);
             let weights = self.checkpoint.tensor(id)?.read_all()?;
-            let cross = |averages: &Averages| {
-                wanted(&weights, averages, site.ends_part()).map_err(ForwardError::from)
-            };
+            let given = given.tensor(id)?.read_all()?;
+            let cross =
+                |averages: &Averages| wanted(&given, averages, site.ends_part()).map_err(ForwardError::from);
             let judge = judging.as_ref().map(cross).transpose()?;
             let target = if self.settings.solves {
                 let judging = judging.as_ref().zip(judge.as_deref());

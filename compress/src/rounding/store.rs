@@ -53,7 +53,7 @@ impl Part {
 }
 
 /// What is rounded toward; matrices of another goal are in another folder.
-const GOAL: &str = "before-shape";
+const GOAL: &str = "before-shape-as-given";
 
 impl RoundedStore {
     /// In `cache`, the folder that belongs to `subject`: a text that differs when anything differs that the bytes depend on.

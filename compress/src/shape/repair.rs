@@ -275,10 +275,11 @@ impl Sequence<'_> {
             let of_parent = parent.input(part.first, &of_parent)?;
             Ok::<_, CompressError>((of_parent, child.input(part.first, &of_child)?))
         };
-        let end = |(_, sums): &mut (&mut Streams, [Sums; 2]), text, (of_parent, of_child): (Vec<f32>, Vec<f32>)| {
-            let sums = &mut sums[usize::from(judges(text))];
-            Ok(sums.add(&of_child, &of_parent).map_err(ForwardError::from)?)
-        };
+        let end =
+            |(_, sums): &mut (&mut Streams, [Sums; 2]), text, (of_parent, of_child): (Vec<f32>, Vec<f32>)| {
+                let sums = &mut sums[usize::from(judges(text))];
+                Ok(sums.add(&of_child, &of_parent).map_err(ForwardError::from)?)
+            };
         side_by_side(&mut seen, self.texts.len(), begin, work, end)?;
         let (_, sums) = seen;
         // one above the other, so that what they all read is factored once

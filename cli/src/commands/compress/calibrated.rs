@@ -10,7 +10,8 @@ use secateur_compress::rounding::{
 };
 use secateur_compress::statistics::{self, Imatrix, Place, Sequence, Statistics, StatisticsError};
 use secateur_compress::{CompressError, Intent, plan};
-use secateur_model::plan::Plan;
+use secateur_model::plan::{Plan, TensorPlan};
+use secateur_model::shape::Repair;
 use secateur_model::types::TypeRequest;
 use secateur_model::{Checkpoint, Role, Rounding, TensorId};
 use secateur_profiles::ByteSize;
@@ -24,6 +25,9 @@ const HELD_OUT_STEP: usize = 8;
 
 /// Full rounding fits what it has seen where it has seen less (docs/quantize.md).
 const FEW_TOKENS: usize = 8_192;
+
+/// Bits of a number below which it matters how it is rounded.
+const FINE_BITS: f64 = 8.0;
 
 /// No more sequences than these are kept for measuring.
 const MOST_HELD_OUT: usize = 16;
@@ -73,13 +77,13 @@ pub fn prepare(
     seed: u64,
     progress: &dyn Progress,
 ) -> anyhow::Result<Prepared> {
-    let default = if arguments.types().is_some() { Rounding::Rtn } else { Rounding::Full };
-    let rounding = arguments.rounding.unwrap_or(default);
     let Some(base) = arguments.types() else {
+        let rounding = arguments.rounding.unwrap_or(Rounding::Full);
         return within_budget(arguments, checkpoint, rounding, seed, progress);
     };
     let request = TypeRequest { base, overrides: arguments.overrides.clone() };
     let plan = plan(checkpoint, &request)?;
+    let rounding = arguments.rounding.unwrap_or_else(|| usual_rounding(checkpoint, &plan));
     if rounding == Rounding::Rtn {
         let read_before = checkpoint.changed_tokens().is_some() || checkpoint.shape().is_some();
         if (!arguments.texts.is_empty() && !read_before) || arguments.imatrix.is_some() {
@@ -110,6 +114,14 @@ pub fn prepare(
     let intent = intent(&arguments.texts, plan.asked.clone(), rounding, &known);
     let plan = intent.apply(checkpoint, plan)?;
     Ok(Prepared { plan, held_out, knowledge: Some(Rc::new(known)), respelled: None, importance: None })
+}
+
+/// How numbers are rounded where the types are named and nobody says how. What was solved anew in a smaller shape would lose to coarse types, each number
+/// to its nearest level, what solving gained; text has been read for it anyway.
+fn usual_rounding(checkpoint: &Checkpoint, plan: &Plan) -> Rounding {
+    let is_solved = checkpoint.shape().is_some_and(|shape| shape.repair == Repair::Solve);
+    let is_coarse = |tensor: &TensorPlan| tensor.to.bits_per_weight() < FINE_BITS;
+    if is_solved && plan.tensors.iter().any(is_coarse) { Rounding::Full } else { Rounding::Rtn }
 }
 
 fn within_budget(
