@@ -70,6 +70,26 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_fetched_or_kept_stops_everything() {
+        for failing in 0..5 {
+            let fail = |text| if text == failing { Err(text) } else { Ok(()) };
+            let (mut begun, mut ended) = (0, Vec::new());
+            let begin = |begun: &mut usize, text| {
+                *begun += 1;
+                fail(text)
+            };
+            assert_eq!(side_by_side(&mut begun, 5, begin, |_, ()| Ok(()), |_, _, ()| Ok(())), Err(failing));
+            assert_eq!(begun, failing + 1);
+            let end = |ended: &mut Vec<usize>, text, ()| {
+                ended.push(text);
+                fail(text)
+            };
+            assert_eq!(side_by_side(&mut ended, 5, |_, _| Ok(()), |_, ()| Ok(()), end), Err(failing));
+            assert_eq!(ended, (0..=failing).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
     fn what_fails_stops_everything() {
         for failing in 0..5 {
             let mut ended = 0;

@@ -203,9 +203,7 @@ impl<'a> Forward<'a> {
         let (spec, index) = (self.spec(), layer.index);
         let mut memory = KeysAndValues::new(&spec.layers[index], hidden.tokens(), self.cache);
         for chunk in hidden.chunks_mut(CHUNK_TOKENS) {
-            if progress.is_interrupted() {
-                return Err(ForwardError::Interrupted);
-            }
+            check(progress)?;
             let tokens = chunk.len() / spec.hidden_size;
             taps.before_layer(index, chunk);
             layer.run(chunk, &mut [&mut memory], tables.of_layer(index), taps)?;
@@ -231,6 +229,12 @@ impl<'a> Forward<'a> {
             ),
         }
     }
+}
+
+/// # Errors
+/// [`ForwardError::Interrupted`] once the user asked to stop.
+pub(crate) fn check(progress: &dyn Progress) -> Result<(), ForwardError> {
+    if progress.is_interrupted() { Err(ForwardError::Interrupted) } else { Ok(()) }
 }
 
 /// Tokens of the longest text.

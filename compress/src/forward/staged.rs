@@ -8,7 +8,7 @@ use super::linear::with_values;
 use super::norm::RmsNorm;
 use super::rope::RopeTables;
 use super::weights::{LayerReader, read_rows};
-use super::{CHUNK_TOKENS, ForwardError, Hidden, Site, TokenRows, device};
+use super::{CHUNK_TOKENS, ForwardError, Hidden, Site, TokenRows, check, device};
 use crate::progress::Progress;
 use crate::side_by_side::side_by_side;
 
@@ -215,8 +215,4 @@ impl StagedLayer<'_> {
         };
         Ok(linear.replace_weight(weights)?)
     }
-}
-
-fn check(progress: &dyn Progress) -> Result<(), ForwardError> {
-    if progress.is_interrupted() { Err(ForwardError::Interrupted) } else { Ok(()) }
 }

@@ -38,7 +38,7 @@ use crate::CompressError;
 use crate::forward::norm::first_not_finite;
 use crate::forward::rope::RopeTables;
 use crate::forward::weights::LayerReader;
-use crate::forward::{Forward, ForwardError, Hidden, Residency, Site, Taps};
+use crate::forward::{Forward, ForwardError, Hidden, Residency, Site, Taps, check};
 use crate::progress::Progress;
 use factors::Sums;
 use labels::Labels;
@@ -208,10 +208,6 @@ fn back_propagate(
         observer.seen(TensorId::global(Role::TokenEmbedding), gradient, &[], tokens)?;
     }
     Ok(predictions)
-}
-
-fn check(progress: &dyn Progress) -> Result<(), ForwardError> {
-    if progress.is_interrupted() { Err(ForwardError::Interrupted) } else { Ok(()) }
 }
 
 /// Keeps the hidden states before each layer, all texts one after the other: `[tokens, hidden]` each.

@@ -24,7 +24,8 @@ pub struct Calibration {
 /// Takes sequences of tokens through the model and keeps what is seen; what an earlier run has kept is used. The bytes on disk depend
 /// on nothing but model, sequences and version.
 ///
-/// Memory holds one layer's weights and its sums, 8 bytes for each pair of features of an input, and up to 256 MiB of hidden states: more than these go to a file.
+/// Memory holds one layer's weights and its sums, 8 bytes for each pair of features of an input, up to 256 MiB of hidden states (more than these go to a file),
+/// and what six texts have inside the layer.
 ///
 /// # Errors
 /// [`StatisticsError`]; what was finished stays, and the next run goes on from there.
